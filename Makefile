@@ -1,0 +1,50 @@
+# Every target sets up what it needs in .venv; the set-up is skipped when pyproject.toml did not change.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PRESET ?= tiny
+PROTOS := $(sort $(wildcard proto/agentforge/v1/*.proto))
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test test-slow check fix proto bench clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[all,dev]'
+	@touch $@
+
+setup: $(VENV)/.installed ## Make .venv with everything in it
+
+run: setup ## Run every phase on the tiny preset (PRESET=small for another)
+	$(BIN)/agentforge run --preset $(PRESET)
+
+test: setup ## Run the tests, but the slow ones
+	$(BIN)/python -m pytest
+
+test-slow: setup ## Run the slow tests only
+	$(BIN)/python -m pytest -m slow --timeout 3600
+
+check: setup ## Lint, types, import walls, the contract, and that generated code is up to date
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	PYTHONPATH=services:gateway $(BIN)/lint-imports
+	$(BIN)/python -m tests.tools.check_proto
+	$(BIN)/python -m tests.tools.check_size
+
+fix: setup ## Apply what ruff can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+proto: setup ## Generate services/agentforge/v1 from proto/
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc --proto_path=proto \
+		--python_out=services --grpc_python_out=services --mypy_out=services --mypy_grpc_out=services $(PROTOS)
+
+bench: setup ## Measure the frame's figures into bench/*.json
+	$(BIN)/python -m tests.bench
+
+clean: ## Remove .venv and caches (runs are kept)
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,1 @@
+"""Agent Forge: small language models, made from nothing in eight measured phases."""

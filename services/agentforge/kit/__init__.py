@@ -1,0 +1,1 @@
+"""What every phase stands on: contract, run directory, events, artifacts, errors, measurements. No torch here."""

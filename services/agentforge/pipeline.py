@@ -1,0 +1,9 @@
+"""The phases of Agent Forge, in order. A phase that is not built is not in this list."""
+
+from pathlib import Path
+
+from agentforge.kit.phase import Pipeline
+
+PIPELINE = Pipeline(
+    presets=Path(__file__).parent / "presets",
+)
