@@ -94,7 +94,7 @@ def test_every_operation_of_nested_matters() -> None:
     assert isinstance(nested, Nested)
     by_tail: dict[str, set[str]] = {}
     for item in nested.space(2):
-        by_tail.setdefault(item.prompt.split(")")[1], set()).add(item.answer)
+        by_tail.setdefault(item.key.split(")")[1], set()).add(item.answer)
     assert all(len(answers) == 5 for answers in by_tail.values())
 
 
@@ -103,10 +103,11 @@ def test_recall_hides_facts_in_noise_that_holds_none(seed: int, noise: int) -> N
     base = FAMILIES["recall"]
     family = Recall("r", "", "", base.difficulties, (1,), noise=noise)
     item = family.draw(random.Random(seed), 6)
-    asked = item.prompt.split(" ; ")[-1].split(" = ")[0]
-    assert re.findall(rf"\b{asked} = (\d)", item.prompt) == [item.answer]
-    assert len(re.findall(r"= \d", item.prompt)) == 6
-    assert len(item.prompt.split(" ; ")[-2].split()) >= noise // 2  # the question is far from the last fact
+    asked = item.prompt.split(" ; ")[-1].removesuffix(" A:")
+    assert re.findall(rf"\b{asked}(\d)", item.prompt) == [item.answer]
+    assert len(re.findall(r"\d", item.prompt)) == 6
+    after_last_fact = re.split(r"\d", item.prompt)[-1].partition(" ; ")[0]
+    assert len(after_last_fact.split()) >= noise // 2
 
 
 def test_persona_styles_are_told_apart() -> None:

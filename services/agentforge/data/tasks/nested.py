@@ -13,38 +13,54 @@ from agentforge.data.tasks.base import Family
 _MOST_LISTED = 100_000
 
 
+Operation = tuple[str, int, bool]
+"""(sign, number, whether the number stands on the left)"""
+
+
 @dataclass(frozen=True)
 class Nested(Family):
-    """`difficulty` operations, innermost first: ((3+4)*2) mod 5. Sums and products do not commute with each other,
+    """`difficulty` operations, innermost first: (2*(3+4)) mod 5. Sums and products do not commute with each other,
     so depth cannot be folded into one flat sum. Written tight: a sign and its bracket are one token, no spaces."""
 
     modulus: int = 5
     signs: str = "+-*"
 
     def draw(self, rng: random.Random, difficulty: int) -> Item:
-        operations = self._operations()
-        return self._item(rng.randrange(self.modulus), [rng.choice(operations) for _ in range(difficulty)])
+        choices = [rng.choice(self._operations(inner=depth > 0)) for depth in range(difficulty)]
+        return self._item(rng.randrange(self.modulus), choices)
 
     def size(self, difficulty: int) -> int | None:
-        size: int = self.modulus * len(self._operations()) ** difficulty
+        size: int = self.modulus * len(self._operations()) ** difficulty * 2 ** (difficulty - 1)
         return size if size <= _MOST_LISTED else None
 
     def space(self, difficulty: int) -> Iterator[Item]:
+        choices = [self._operations(inner=depth > 0) for depth in range(difficulty)]
         for start in range(self.modulus):
-            for operations in itertools.product(self._operations(), repeat=difficulty):
+            for operations in itertools.product(*choices):
                 yield self._item(start, operations)
 
-    def _operations(self) -> list[tuple[str, int]]:
-        """Everything that changes something: not + 0, not * 1, and not * 0, which would forget what came before."""
-        return [(sign, number) for sign in self.signs for number in range(2 if sign == "*" else 1, self.modulus)]
+    def _operations(self, *, inner: bool = False) -> list[Operation]:
+        """Everything that changes something: not + 0, not * 1, and not * 0, which would forget what came before.
+        On an inner expression the number may stand on either side."""
+        sides = (False, True) if inner else (False,)
+        least = {sign: 2 if sign == "*" else 1 for sign in self.signs}
+        return [
+            (sign, number, left)
+            for sign in self.signs
+            for number in range(least[sign], self.modulus)
+            for left in sides
+        ]
 
-    def _item(self, start: int, operations: Sequence[tuple[str, int]]) -> Item:
-        text, value = str(start), start
-        for depth, (sign, number) in enumerate(operations):
-            text = f"{f'({text})' if depth else text}{sign}{number}"
-            value = {"+": value + number, "-": value - number, "*": value * number}[sign] % self.modulus
+    def _item(self, start: int, operations: Sequence[Operation]) -> Item:
+        text, key, value = str(start), str(start), start
+        for depth, (sign, number, left) in enumerate(operations):
+            inner, inner_key = (f"({text})", f"({key})") if depth else (text, key)
+            text = f"{number}{sign}{inner}" if left else f"{inner}{sign}{number}"
+            key = f"{number}-{inner_key}" if left and sign == "-" else f"{inner_key}{sign}{number}"
+            a, b = (number, value) if left else (value, number)
+            value = {"+": a + b, "-": a - b, "*": a * b}[sign] % self.modulus
         prompt = f"Q: ({text}) mod {self.modulus} = {ANSWER_CUE}"
-        return Item(self.name, prompt, str(value), len(operations))
+        return Item(self.name, prompt, str(value), len(operations), key=f"({key}) mod {self.modulus}")
 
 
 @dataclass(frozen=True)
