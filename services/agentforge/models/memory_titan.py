@@ -176,7 +176,9 @@ class LongTermMemory(nn.Module):
         value_BHSK = self._heads(self.initial[1], source.value)
         visible_B1TS = F.pad(readable_BTS, (self.initial.shape[1], 0), value=True)[:, None]
         surprise_BT, novelty_BT = self._judge(key_BTD, value_BTD, key_BHSK, value_BHSK, visible_B1TS)
-        surprise_BT, momentum_B = self._carry(h_BTD, position_BT >= 0, surprise_BT, state.momentum)
+        gate_BTG = self.gates(h_BTD).to(surprise_BT.dtype)
+        surprise_BT = surprise_BT * gate_BTG[..., 1].sigmoid()
+        surprise_BT, momentum_B = self._carry(gate_BTG[..., 2:], position_BT >= 0, surprise_BT, state.momentum)
         score_BT = strength(surprise_BT, novelty_BT)
         after = after._replace(score=torch.cat((state.score, score_BT), 1), momentum=momentum_B)
         score_BS = after.score[:, : readable_BTS.shape[2]]
@@ -241,13 +243,14 @@ class LongTermMemory(nn.Module):
         cosine_BTS = dot_BHTS.sum(1) / (key_BTD.norm(dim=-1, keepdim=True) * stored_norm_B1S)
         return surprise_BT, 1 - cosine_BTS.masked_fill(~visible_B1TS[:, 0], -math.inf).amax(-1)
 
-    def _carry(self, h_BTD: Tensor, real_BT: Tensor, surprise_BT: Tensor, start_B: Tensor) -> tuple[Tensor, Tensor]:
-        """Surprise as far as the token wants it written, and what earlier surprise left of itself."""
-        gate_BTG = self.gates(h_BTD)[..., 1:].to(surprise_BT.dtype).sigmoid()
-        surprise_BT = surprise_BT * gate_BTG[..., 0] * real_BT
+    def _carry(
+        self, gate_BT1: Tensor, real_BT: Tensor, surprise_BT: Tensor, start_B: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Surprise with what the gate lets earlier surprise leave of itself; padding changes nothing."""
         if not self.has_momentum:
             return surprise_BT, start_B
-        carried_BT = momentum_scan(gate_BTG[..., 1].masked_fill(~real_BT, 1.0), surprise_BT, start_B)
+        keep_BT = gate_BT1[..., 0].sigmoid().masked_fill(~real_BT, 1.0)
+        carried_BT = momentum_scan(keep_BT, surprise_BT * real_BT, start_B)
         return carried_BT, carried_BT[:, -1]
 
     def forward(self, h_BTD: Tensor, views: list[MemoryView]) -> tuple[Tensor, Tensor]:

@@ -161,6 +161,8 @@ class TitanForCausalLM(PreTrainedModel, GenerationMixin):  # type: ignore[no-unt
     _tied_weights_keys = {"lm_head.weight": "embed_tokens.weight"}  # noqa: RUF012  # as transformers declares it
     _no_split_modules = {"TitanLayer"}  # noqa: RUF012
     _supports_sdpa = True
+    _is_stateful = True  # a memory cannot be rolled back, as assisted decoding would need
+    accepts_loss_kwargs = False  # the loss is a mean over the call's own supervised tokens
 
     def __init__(self, config: TitanConfig) -> None:
         super().__init__(config)
