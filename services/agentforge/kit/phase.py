@@ -87,6 +87,10 @@ class Pipeline:
         hint = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(self.names) or 'none yet'}."
         raise NotFound(f"there is no phase {name!r}", reason="UNKNOWN_PHASE", field="phase", next_step=hint)
 
+    def entry(self, name: str) -> str:
+        """The "module:NAME" of the phase's spec, by which a worker finds it."""
+        return self._entries[self.specs.index(self.spec(name))]
+
     @functools.cached_property
     def presets(self) -> dict[str, dict[str, dict[str, Any]]]:
         """Preset name to phase name to the fields that the preset sets: one YAML file per preset."""

@@ -1,0 +1,1 @@
+"""The gRPC face of a phase: it accepts, reports and cancels runs, and never computes."""
