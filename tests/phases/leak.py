@@ -17,7 +17,7 @@ class LeakConfig(PhaseConfig):
 
 def run(context: PhaseContext, config: LeakConfig) -> None:
     text = read_text(context, "nothing leaked")
-    held = []
+    held: list[bytes] = []
     while len(held) * _BLOCK < config.most_bytes:
         held.append(b"\x01" * _BLOCK)  # not zeros: those would not become resident
         context.progress(len(held) * _BLOCK, config.most_bytes, "bytes")

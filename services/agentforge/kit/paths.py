@@ -11,6 +11,7 @@ from agentforge.kit.errors import InvalidInput
 
 HOME_VARIABLE = "AGENTFORGE_HOME"
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}", re.ASCII)
+_LONGEST_PATH, _LONGEST_PART = 2048, 255  # bytes; the system takes 4,096 and 255, the volume's own path included
 _NAME_RULE = "letters, digits, '.', '_' and '-', at most 64, not starting with '.' or '-'"
 
 
@@ -64,6 +65,9 @@ def _parts(relative: str, field: str) -> list[str]:
     parts = [part for part in relative.split("/") if part not in ("", ".")]
     if "\0" in relative or _not_encodable(relative):
         message = f"path {_shown(relative)} holds a character that no file name can have"
+        raise InvalidInput(message, reason="INVALID_PATH", field=field)
+    if len(relative.encode()) > _LONGEST_PATH or any(len(part.encode()) > _LONGEST_PART for part in parts):
+        message = f"path {_shown(relative)} is longer than any file's on the volume"
         raise InvalidInput(message, reason="INVALID_PATH", field=field)
     if relative.startswith("/") or ".." in parts or not parts:
         raise InvalidInput(

@@ -155,7 +155,7 @@ class RunSupervisor:
             while not await worker.ended(self._settings.poll_s):
                 supervision.look_after(run, worker, self._settings)
             run.ending = await worker.close()
-        except asyncio.CancelledError:
+        except BaseException:  # also an error of ours: what we do not watch any more must not hold our descriptors
             worker.detach()
             raise
         finally:

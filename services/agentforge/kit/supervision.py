@@ -10,7 +10,7 @@ from agentforge.kit import failures, state
 from agentforge.kit.checkpoints import Checkpoints
 from agentforge.kit.diagnosis import EXIT_LOCK_HELD, Ending, log_tail
 from agentforge.kit.errors import ForgeError
-from agentforge.kit.files import write_atomic
+from agentforge.kit.files import disk_errors, write_atomic
 from agentforge.kit.reading import EventReader
 from agentforge.kit.rundir import RunDirectory
 from agentforge.kit.state import RunSummary
@@ -60,7 +60,8 @@ class SupervisedRun:
             self._state(state.QUEUED)
         elif retry and self._summary.state in (state.FAILED, state.CANCELLED):
             self.directory.clear_cancel()
-            self._deaths_path.unlink(missing_ok=True)
+            with disk_errors(self._deaths_path):
+                self._deaths_path.unlink(missing_ok=True)
             self._state(state.QUEUED, "asked to try again")
 
     def settle(self, max_deaths: int) -> bool:

@@ -8,9 +8,11 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.unit.kit.workers import PATIENCE_S, a_until, asked, child_of, end_workers, reach_tests, states
 
 from agentforge.kit import diagnosis
 from agentforge.kit.diagnosis import ATTEMPT_LINE, Ending, kernel_oom_kills, log_tail
@@ -18,12 +20,13 @@ from agentforge.kit.heartbeat import read_heartbeat
 from agentforge.kit.launch import LocalLauncher, LocalWorker
 from agentforge.kit.processes import ProcessIdentity, group_rss_bytes, kill_group
 from agentforge.kit.rundir import RunDirectory
-from tests.unit.kit.workers import PATIENCE_S, a_until, asked, child_of, reach_tests, states
 
 
 @pytest.fixture(autouse=True)
-def _reachable(monkeypatch: pytest.MonkeyPatch) -> None:
+def _reachable(monkeypatch: pytest.MonkeyPatch, home: Path) -> Iterator[None]:
     reach_tests(monkeypatch)
+    yield
+    end_workers(home)
 
 
 async def launched(run: RunDirectory) -> LocalWorker:

@@ -50,7 +50,7 @@ def test_bad_run_ids(run_id: str) -> None:
         ("a\0b", "INVALID_PATH"),
         ("\ud800", "INVALID_PATH"),
         ("x" * 300, "INVALID_PATH"),
-        ("x/" * 50_000 + "y", None),
+        ("x/" * 50_000 + "y", "INVALID_PATH"),
         ("file/below", "NOT_A_DIRECTORY"),
         ("outward", "SYMLINK"),
         ("outward/etc", "SYMLINK"),
@@ -59,14 +59,11 @@ def test_bad_run_ids(run_id: str) -> None:
         ("d/inward/x", "SYMLINK"),
     ],
 )
-def test_paths_that_are_refused(home: Path, path: str, reason: str | None) -> None:
+def test_paths_that_are_refused(home: Path, path: str, reason: str) -> None:
     (home / "d").mkdir(parents=True)
     (home / "file").write_text("x")
     for link, target in {"outward": "/", "inward": "d", "dangling": "nowhere", "d/inward": ".."}.items():
         (home / link).symlink_to(target)
-    if reason is None:  # nothing is there, so nothing is refused; looking it up later fails as any absent file
-        assert resolve_inside(home, path).is_relative_to(home)
-        return
     with pytest.raises(InvalidInput) as caught:
         resolve_inside(home, path, field="inputs[0].path")
     assert (caught.value.reason, caught.value.field) == (reason, "inputs[0].path")

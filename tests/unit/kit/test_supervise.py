@@ -7,22 +7,17 @@ import contextlib
 import os
 import random
 import signal
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-from agentforge.kit.events import read_events
-from agentforge.kit.heartbeat import read_heartbeat
-from agentforge.kit.processes import ProcessIdentity
-from agentforge.kit.refs import ArtifactRef
-from agentforge.kit.rundir import RunDirectory
 from tests.unit.kit.workers import (
     PATIENCE_S,
     a_until,
     asked,
     child_of,
+    end_workers,
     error,
     finish,
     reach_tests,
@@ -34,10 +29,18 @@ from tests.unit.kit.workers import (
     until,
 )
 
+from agentforge.kit.events import read_events
+from agentforge.kit.heartbeat import read_heartbeat
+from agentforge.kit.processes import ProcessIdentity
+from agentforge.kit.refs import ArtifactRef
+from agentforge.kit.rundir import RunDirectory
+
 
 @pytest.fixture(autouse=True)
-def _reachable(monkeypatch: pytest.MonkeyPatch) -> None:
+def _reachable(monkeypatch: pytest.MonkeyPatch, home: Path) -> Iterator[None]:
     reach_tests(monkeypatch)
+    yield
+    end_workers(home)
 
 
 @pytest.fixture
@@ -76,10 +79,10 @@ def test_a_run_is_queued_before_start_returns_and_then_succeeds(home: Path) -> N
         boss = supervisor()
         await boss.start(run)
         assert states(run)[0] == "QUEUED"
-        assert boss.active == (run.path,)
+        assert list(boss.active) == [run.path]
         await boss.start(run)  # once more changes nothing
         await boss.wait(run)
-        assert boss.active == ()
+        assert not list(boss.active)
         await boss.start(run)  # neither does it when all is over
         await boss.close()
         assert states(run) == ["QUEUED", "RUNNING", "SUCCEEDED"]
@@ -149,7 +152,7 @@ def test_a_failed_run_is_reopened_by_retry_only(home: Path, text: ArtifactRef) -
         await boss.wait(run)
         assert states(run)[-1] == "FAILED"
         await boss.start(run)
-        assert boss.active == ()
+        assert not list(boss.active)
         await boss.start(run, retry=True)
         await boss.wait(run)
         assert states(run) == ["QUEUED", "RUNNING", "FAILED", "QUEUED", "RUNNING", "SUCCEEDED"]

@@ -9,18 +9,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-from agentforge.kit.diagnosis import EXIT_FINAL, EXIT_INTERRUPTED, EXIT_LOCK_HELD
-from agentforge.kit.events import read_events
-from agentforge.kit.files import remove_tree
-from agentforge.kit.heartbeat import read_heartbeat
-from agentforge.kit.refs import ArtifactRef
-from agentforge.kit.rundir import RunDirectory
 from tests.unit.kit.workers import (
     asked,
+    end_workers,
     error,
     reach_tests,
     run_worker,
@@ -31,10 +26,19 @@ from tests.unit.kit.workers import (
     until,
 )
 
+from agentforge.kit.diagnosis import EXIT_FINAL, EXIT_INTERRUPTED, EXIT_LOCK_HELD
+from agentforge.kit.events import read_events
+from agentforge.kit.files import remove_tree
+from agentforge.kit.heartbeat import read_heartbeat
+from agentforge.kit.refs import ArtifactRef
+from agentforge.kit.rundir import RunDirectory
+
 
 @pytest.fixture(autouse=True)
-def _reachable(monkeypatch: pytest.MonkeyPatch) -> None:
+def _reachable(monkeypatch: pytest.MonkeyPatch, home: Path) -> Iterator[None]:
     reach_tests(monkeypatch)
+    yield
+    end_workers(home)
 
 
 @pytest.fixture
@@ -130,7 +134,7 @@ def test_sigterm_interrupts_after_a_checkpoint_and_the_run_goes_on(home: Path, t
     stopped_at = (summary(run).progress or {})["done"]
     assert run_worker(run) == EXIT_FINAL
     logs = [r["log"]["message"] for r in read_events(run.log_path)[0] if "log" in r]
-    assert logs == [f"goes on from step {stopped_at}"]
+    assert f"goes on from step {stopped_at}" in logs
     calm = asked(home, "count", "calm", text, n=50)
     run_worker(calm)
     assert digest(run) == digest(calm)

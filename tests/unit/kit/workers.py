@@ -17,8 +17,10 @@ from agentforge.kit.artifacts import import_tree
 from agentforge.kit.config import resolved, validate_config
 from agentforge.kit.diagnosis import log_tail
 from agentforge.kit.events import read_events
+from agentforge.kit.heartbeat import read_heartbeat
 from agentforge.kit.launch import LocalLauncher
 from agentforge.kit.phase import load_object
+from agentforge.kit.processes import kill_group
 from agentforge.kit.refs import ArtifactRef
 from agentforge.kit.rundir import RunDirectory, RunRequest
 from agentforge.kit.state import RunSummary
@@ -31,6 +33,14 @@ PATIENCE_S = 60.0
 def reach_tests(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let workers import tests.phases."""
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
+
+
+def end_workers(home: Path) -> None:
+    """What a failed test left running."""
+    for path in home.glob("runs/*/*/heartbeat.json"):
+        beat = read_heartbeat(path)
+        if beat is not None:
+            kill_group(beat.worker)
 
 
 def some_text(home: Path, text: str = "some text") -> ArtifactRef:

@@ -16,10 +16,10 @@ from agentforge.v1 import event_pb2
 
 DOMAIN = "agentforge"
 DETAILS_KEY = "grpc-status-details-bin"
-_MAX_TEXT = 400  # characters of one text
-# Metadata beyond 8 KiB is dropped by peers, and the whole answer with it; base64 and percent-encoding eat the rest.
+_MAX_TEXT_BYTES = 400
+# Metadata beyond 8 KiB is dropped by peers, and the whole answer with it; base64 eats a quarter.
 _MAX_VIOLATION_BYTES = 2_500
-_MAX_MESSAGE_BYTES = 600
+_MAX_MESSAGE_BYTES = 600  # three times that on the wire, where it is percent-encoded
 
 log = logging.getLogger("agentforge.serve")
 
@@ -29,7 +29,7 @@ def status_of(error: ForgeError) -> status_pb2.Status:
     info = error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN)
     info.metadata["field"] = shorten(error.field)
     info.metadata["next_step"] = shorten(error.next_step)
-    status = status_pb2.Status(code=code_of(error).value[0], message=_status_message(error))
+    status = status_pb2.Status(code=code_of(error).value[0], message=shorten(error.message, _MAX_MESSAGE_BYTES))
     status.details.append(_packed(info))
     violations = _named(error)
     if violations:
@@ -72,15 +72,10 @@ def unexpected(error: Exception, method: str) -> ForgeError:
     )
 
 
-def shorten(text: str, limit: int = _MAX_TEXT) -> str:
-    return text if len(text) <= limit else text[: limit - 1] + "…"
-
-
-def _status_message(error: ForgeError) -> str:
-    text = shorten(error.message)
-    while len(text.encode()) > _MAX_MESSAGE_BYTES:  # non-ASCII text costs up to 12 bytes a character on the wire
-        text = shorten(text, len(text) * 3 // 4)
-    return text
+def shorten(text: str, limit: int = _MAX_TEXT_BYTES) -> str:
+    """At most so many bytes of UTF-8."""
+    data = text.encode(errors="replace")
+    return data.decode() if len(data) <= limit else data[: limit - 3].decode(errors="ignore") + "…"
 
 
 def _named(error: ForgeError) -> tuple[Violation, ...]:

@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 
 from agentforge.kit import state
 from agentforge.kit.config import PhaseConfig, resolved
-from agentforge.kit.errors import NotFound
 from agentforge.kit.paths import check_run_id
 from agentforge.kit.phase import PhaseSpec, Pipeline, Slot
 from agentforge.kit.rundir import RunDirectory, RunRequest, config_digest
@@ -144,9 +143,7 @@ class PhaseServicer(PhaseServiceServicer):
 
     def _existing(self, run_id: str) -> RunDirectory:
         run = self._runs.directory(run_id)
-        if not run.exists():
-            run.request()  # raises the NotFound that says so
-            raise NotFound(f"there is no run {run_id!r}", field="run_id")
+        run.request()  # raises NotFound when there is none
         return run
 
     async def _code_digest(self) -> str:

@@ -1,0 +1,8 @@
+"""Clients of a phase service, blocking and asyncio. Errors come back as the ForgeErrors that the service raised."""
+
+from agentforge.client.aio import AsyncPhaseClient
+from agentforge.client.blocking import PhaseClient
+from agentforge.client.channel import ClientTls
+from agentforge.client.errors import forge_error
+
+__all__ = ["AsyncPhaseClient", "ClientTls", "PhaseClient", "forge_error"]

@@ -1,0 +1,60 @@
+"""What the suite runs each phase with: a small config and inputs made on the spot. One line for a new phase."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from agentforge.kit.phase import PhaseSpec, load_pipeline
+from agentforge.kit.refs import ArtifactRef
+
+
+@dataclass(frozen=True)
+class Example:
+    """`config` is small but takes long enough to be killed on the way; `kills` is how often that is done."""
+
+    preset: str = ""
+    config: Mapping[str, Any] = field(default_factory=dict)
+    kills: int = 4
+
+
+EXAMPLES = {
+    "echo": Example(config={"samples": 2000}, kills=4),
+    "count": Example(config={"n": 40, "every": 2, "step_s": 0.02}, kills=12),
+}
+"""Phases that are not named here run on their `tiny` preset."""
+
+NOT_TO_SUCCEED = {"fail", "leak"}
+"""Test phases that are made to go wrong: tests/unit/kit covers them."""
+
+
+def phases() -> list[PhaseSpec]:
+    """Of the pipeline under test: the test phases, unless AGENTFORGE_PIPELINE names another one."""
+    return [spec for spec in load_pipeline() if spec.name not in NOT_TO_SUCCEED]
+
+
+def example(phase: str) -> Example:
+    return EXAMPLES.get(phase, Example(preset="tiny"))
+
+
+def inputs_for(spec: PhaseSpec, home: Path) -> list[ArtifactRef]:
+    """An input for each place that must be filled, lying where a user would put it: anywhere on the volume."""
+    refs = []
+    for slot in spec.takes:
+        for number in range(slot.min_count):
+            name = slot.name if slot.min_count == 1 else f"{slot.name}-{number}"
+            place = home / "mine" / name
+            place.mkdir(parents=True)
+            MAKERS[slot.kind](place)
+            refs.append(ArtifactRef(name, slot.kind, f"mine/{name}", ""))
+    return refs
+
+
+def _text(place: Path) -> None:
+    (place / "text.txt").write_text("one, two, three")
+
+
+MAKERS: dict[str, Callable[[Path], None]] = {"text": _text}
+"""Artifact kind to what writes the smallest one of it."""

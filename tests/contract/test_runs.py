@@ -1,0 +1,147 @@
+"""A run: started twice, watched from anywhere, cancelled, and found again."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import grpc
+import pytest
+
+from agentforge.client import PhaseClient
+from agentforge.kit.errors import AlreadyExists, ForgeError, InvalidInput, NotFound
+from agentforge.kit.phase import PhaseSpec
+from agentforge.kit.refs import ArtifactRef
+from agentforge.v1 import event_pb2, phase_pb2
+from agentforge.v1.phase_pb2_grpc import PhaseServiceStub
+from tests.contract.examples import Example
+from tests.harness import Service
+
+Inputs = list[ArtifactRef]
+
+
+@pytest.fixture(scope="module")
+def finished(client: PhaseClient, spec: PhaseSpec, inputs: Inputs) -> phase_pb2.Run:
+    """A run of the whole example."""
+    from tests.contract import examples
+
+    example = examples.example(spec.name)
+    return client.run("whole", example.config, inputs, preset=example.preset)
+
+
+def test_it_succeeds_with_what_it_promised(spec: PhaseSpec, home: Path, finished: phase_pb2.Run) -> None:
+    assert finished.state == event_pb2.RUN_STATE_SUCCEEDED
+    for slot in spec.makes:
+        made = [output for output in finished.outputs if output.kind == slot.kind]
+        assert len(made) >= slot.min_count
+        for output in made:
+            assert (home / output.path).exists()
+            assert len(output.sha256) == 64
+            assert output.size_bytes > 0
+    assert all(m.n >= 1 and m.method and m.unit for m in finished.measurements)
+
+
+def test_the_same_request_is_the_same_run(
+    client: PhaseClient, example: Example, inputs: Inputs, finished: phase_pb2.Run
+) -> None:
+    again = client.start("whole", example.config, inputs, preset=example.preset)
+    assert (again.attempt, again.last_sequence) == (finished.attempt, finished.last_sequence)
+
+
+def test_another_request_under_the_same_id_is_refused(
+    client: PhaseClient, example: Example, inputs: Inputs, finished: phase_pb2.Run
+) -> None:
+    with pytest.raises(AlreadyExists, match="whole"):
+        client.start("whole", {**example.config, "seed": 43}, inputs, preset=example.preset)
+
+
+def test_watching_from_anywhere_gives_each_event_once(client: PhaseClient, finished: phase_pb2.Run) -> None:
+    last = finished.last_sequence
+    for after in (0, 1, last // 2, last - 1, last):
+        logged = [r["sequence"] for r in client.watch("whole", after) if r["sequence"]]
+        assert logged == list(range(after + 1, last + 1))
+
+
+def test_the_stream_says_when_it_has_caught_up_and_ends(
+    client: PhaseClient, service: Service, finished: phase_pb2.Run
+) -> None:
+    with grpc.insecure_channel(service.target) as channel:
+        stream = PhaseServiceStub(channel).WatchRun(phase_pb2.WatchRunRequest(run_id="whole"), timeout=30)
+        events = [event for response in stream for event in response.events]
+    caught_up = [event for event in events if event.HasField("caught_up")]
+    assert [event.caught_up.sequence for event in caught_up] == [finished.last_sequence]
+    assert events[-2].state_changed.state == event_pb2.RUN_STATE_SUCCEEDED  # CaughtUp is the last word
+
+
+def test_same_config_same_seed_same_bytes(
+    client: PhaseClient, example: Example, inputs: Inputs, finished: phase_pb2.Run
+) -> None:
+    twin = client.run("twin", example.config, inputs, preset=example.preset)
+    assert {o.name: o.sha256 for o in twin.outputs} == {o.name: o.sha256 for o in finished.outputs}
+
+
+def test_two_calls_at_once_make_one_run(client: PhaseClient, example: Example, inputs: Inputs) -> None:
+    runs: list[phase_pb2.Run] = []
+
+    def start() -> None:
+        runs.append(client.start("at-once", example.config, inputs, preset=example.preset))
+
+    threads = [threading.Thread(target=start) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(runs) == 8
+    assert client.run("at-once", example.config, inputs, preset=example.preset).attempt == 1
+
+
+def test_cancel_then_retry(client: PhaseClient, example: Example, inputs: Inputs, finished: phase_pb2.Run) -> None:
+    client.start("cancelled", example.config, inputs, preset=example.preset)
+    client.cancel("cancelled", "changed my mind")
+    for _ in client.watch("cancelled"):
+        pass
+    ended = client.get("cancelled")
+    assert ended.state in (event_pb2.RUN_STATE_CANCELLED, event_pb2.RUN_STATE_SUCCEEDED)  # it may have been quicker
+    assert client.cancel("cancelled").state == ended.state  # once more changes nothing
+    again = client.run("cancelled", example.config, inputs, preset=example.preset, retry=True)
+    assert {o.name: o.sha256 for o in again.outputs} == {o.name: o.sha256 for o in finished.outputs}
+
+
+def test_runs_are_listed_newest_first(client: PhaseClient, finished: phase_pb2.Run) -> None:
+    listed = list(client.list())
+    assert "whole" in [run.run_id for run in listed]
+    times = [run.create_time.ToNanoseconds() for run in listed]
+    assert times == sorted(times, reverse=True)
+    wanted = list(client.list(states=[event_pb2.RUN_STATE_FAILED]))
+    assert all(run.state == event_pb2.RUN_STATE_FAILED for run in wanted)
+
+
+@pytest.mark.parametrize(
+    "run_id", ["", "a/b", "..", ".hidden", "-x", "a" * 65, "a" * 10_000, "naïve", "a b", "a\n"]
+)
+def test_run_ids_that_are_no_names_are_refused(client: PhaseClient, run_id: str) -> None:
+    for call in (client.get, client.start, client.cancel):
+        with pytest.raises(InvalidInput) as refused:
+            call(run_id)
+        assert refused.value.field == "run_id"
+
+
+def test_unknown_runs_are_not_found(client: PhaseClient) -> None:
+    for call in (client.get, client.cancel):
+        with pytest.raises(NotFound, match="never-made"):
+            call("never-made")
+    with pytest.raises(NotFound):
+        list(client.watch("never-made"))
+
+
+def test_an_input_that_changed_after_it_was_named_is_refused(
+    client: PhaseClient, spec: PhaseSpec, inputs: Inputs, example: Example
+) -> None:
+    if not inputs:
+        wrong = [ArtifactRef("text", "text", "mine", "0" * 64)]
+    else:
+        wrong = [ArtifactRef(i.name, i.kind, i.path, "0" * 64) for i in inputs]
+    with pytest.raises(ForgeError) as refused:
+        client.run("wrong-digest", example.config, wrong, preset=example.preset)
+    assert refused.value.reason
+    assert "0" * 8 in str(refused.value) or "digest" in str(refused.value) or not inputs

@@ -1,0 +1,1 @@
+"""The whole system: real gateways, services and workers, as their users start them."""
