@@ -11,7 +11,9 @@ MOST_LINES, MEDIAN_LINES, MOST_FUNCTION_LINES = 400, 150, 60
 
 
 def main() -> int:
-    files = [f for root in ("services", "gateway") for f in (ROOT / root).rglob("*.py") if "/v1/" not in f.as_posix()]
+    files = [
+        f for root in ("services", "gateway") for f in (ROOT / root).rglob("*.py") if "/v1/" not in f.as_posix()
+    ]
     lengths = {f: len(f.read_text().splitlines()) for f in files}
     faults = [f"{f.relative_to(ROOT)}: {n} lines" for f, n in sorted(lengths.items()) if n > MOST_LINES]
     for file in sorted(files):
@@ -24,7 +26,9 @@ def main() -> int:
 
 
 def long_functions(file: Path) -> list[str]:
-    functions = (n for n in ast.walk(ast.parse(file.read_text())) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef))
+    functions = (
+        n for n in ast.walk(ast.parse(file.read_text())) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)
+    )
     return [
         f"{node.lineno} {node.name}: {length} lines"
         for node in functions

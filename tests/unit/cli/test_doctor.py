@@ -2,9 +2,9 @@ import os
 from pathlib import Path
 
 import pytest
-from tests.unit.cli.program import Program
 
 from agentforge.cli.machine import disk_free_bytes, memory_bytes, size_text
+from tests.unit.cli.program import Program
 
 
 def test_a_sound_machine(forge: Program) -> None:

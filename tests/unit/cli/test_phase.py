@@ -2,6 +2,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from tests.unit.cli.program import Program, interrupt, wait_for_log
 
 KEYS = {"run_id", "state", "seconds", "outputs", "measurements", "error"}

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.data.helpers import ListSource, story, tiny_codec
 
 from agentforge.data.generate import ItemStream
 from agentforge.data.loader import Batch, Loader, Prefetch
@@ -19,6 +18,7 @@ from agentforge.data.sources.documents import SplitSource
 from agentforge.data.splits import Split
 from agentforge.data.streams import StreamRows
 from agentforge.kit.errors import FailedPrecondition, InvalidInput
+from tests.unit.data.helpers import ListSource, story, tiny_codec
 
 CODEC = tiny_codec()
 STORIES = ListSource([story(number, words=5 + number % 90) for number in range(60)])

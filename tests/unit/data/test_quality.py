@@ -3,11 +3,11 @@ from __future__ import annotations
 import random
 
 import pytest
-from tests.unit.data.helpers import story
 
 from agentforge.data.duplicates import DuplicateConfig, Duplicates
 from agentforge.data.quality import Cleaner, QualityConfig, fault
 from agentforge.data.sources.documents import Document
+from tests.unit.data.helpers import story
 
 CONFIG = QualityConfig()
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.unit.data.helpers import ListSource, story
 
 from agentforge.data.sources.documents import START, DocumentSource, SplitSource
 from agentforge.data.sources.files import FileSource
@@ -20,6 +19,7 @@ from agentforge.data.sources.quarantine import Quarantine
 from agentforge.data.sources.stdlib import Part, StandardLibrary
 from agentforge.data.splits import Split
 from agentforge.kit.errors import DataLoss, ForgeError, InvalidInput, MissingTool, NotFound, Unavailable
+from tests.unit.data.helpers import ListSource, story
 
 h5py = pytest.importorskip("h5py")
 pa = pytest.importorskip("pyarrow")

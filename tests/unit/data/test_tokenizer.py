@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.data.helpers import story, task_texts, tiny_codec
 
 from agentforge.data.codec import Codec
 from agentforge.data.generate import ItemStream
@@ -20,6 +19,7 @@ from agentforge.data.tokenizer import (
     train_tokenizer,
 )
 from agentforge.kit.errors import FailedPrecondition, InvalidInput
+from tests.unit.data.helpers import story, task_texts, tiny_codec
 
 some_text = st.one_of(st.text(), st.sampled_from(SPECIAL_TOKENS), st.text("0123456789 \n\t,.'é🙂<|>"))
 

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.data.helpers import ListSource, story, tiny_codec
 
 from agentforge.data.codec import Codec
 from agentforge.data.prepare import load_tokens, prepare_tokens
@@ -19,6 +18,7 @@ from agentforge.data.splits import Split
 from agentforge.data.tokenizer import train_tokenizer
 from agentforge.data.tokens import OpenShards, TokenShards, Windows, token_files
 from agentforge.kit.errors import DataLoss, FailedPrecondition, ForgeError, InvalidInput, NotFound
+from tests.unit.data.helpers import ListSource, story, tiny_codec
 
 h5py = pytest.importorskip("h5py")
 

@@ -11,10 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.unit.kit.disks import names
 
 from agentforge.kit.checkpoints import Checkpoints
 from agentforge.kit.errors import DiskFull, InvalidInput
+from tests.unit.kit.disks import names
 
 
 def writer(text: str) -> Callable[[Path], None]:

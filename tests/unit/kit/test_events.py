@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.kit.disks import remount_read_only
 
 from agentforge.kit import state
 from agentforge.kit.errors import DataLoss, DiskFull, FailedPrecondition, InvalidInput
 from agentforge.kit.events import BALLAST, Entry, EventLog, EventReader, read_events, to_proto
 from agentforge.kit.records import Record
 from agentforge.kit.rundir import write_ballast
+from tests.unit.kit.disks import remount_read_only
 
 RUNNING = {"state": state.RUNNING, "reason": ""}
 

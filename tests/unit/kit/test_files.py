@@ -7,10 +7,10 @@ import os
 from pathlib import Path
 
 import pytest
-from tests.unit.kit.disks import fill_disk, names, remount_read_only
 
 from agentforge.kit.errors import DiskFull, FailedPrecondition
 from agentforge.kit.files import disk_errors, fsync_tree, make_directories, remove_tree, write_atomic
+from tests.unit.kit.disks import fill_disk, names, remount_read_only
 
 
 def test_write_atomic_makes_and_replaces(tmp_path: Path) -> None:

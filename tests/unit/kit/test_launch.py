@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.unit.kit.workers import PATIENCE_S, a_until, asked, child_of, end_workers, reach_tests, states
 
 from agentforge.kit import diagnosis
 from agentforge.kit.diagnosis import ATTEMPT_LINE, Ending, kernel_oom_kills, log_tail
@@ -20,6 +19,7 @@ from agentforge.kit.heartbeat import read_heartbeat
 from agentforge.kit.launch import LocalLauncher, LocalWorker
 from agentforge.kit.processes import ProcessIdentity, group_rss_bytes, kill_group
 from agentforge.kit.rundir import RunDirectory
+from tests.unit.kit.workers import PATIENCE_S, a_until, asked, child_of, end_workers, reach_tests, states
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.unit.kit.disks import fill_disk, names, remount_read_only
 
 from agentforge.kit.errors import (
     AlreadyExists,
@@ -25,6 +24,7 @@ from agentforge.kit.errors import (
 from agentforge.kit.events import BALLAST
 from agentforge.kit.refs import ArtifactRef
 from agentforge.kit.rundir import RunDirectory, RunRequest, config_digest, list_runs
+from tests.unit.kit.disks import fill_disk, names, remount_read_only
 
 INPUT = ArtifactRef("text", "text", "notes.txt", "a" * 64, 3)
 

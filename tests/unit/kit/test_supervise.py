@@ -12,6 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from agentforge.kit.events import read_events
+from agentforge.kit.heartbeat import read_heartbeat
+from agentforge.kit.processes import ProcessIdentity
+from agentforge.kit.refs import ArtifactRef
+from agentforge.kit.rundir import RunDirectory
 from tests.unit.kit.workers import (
     PATIENCE_S,
     a_until,
@@ -28,12 +34,6 @@ from tests.unit.kit.workers import (
     supervisor,
     until,
 )
-
-from agentforge.kit.events import read_events
-from agentforge.kit.heartbeat import read_heartbeat
-from agentforge.kit.processes import ProcessIdentity
-from agentforge.kit.refs import ArtifactRef
-from agentforge.kit.rundir import RunDirectory
 
 
 @pytest.fixture(autouse=True)

@@ -13,6 +13,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from agentforge.kit.diagnosis import EXIT_FINAL, EXIT_INTERRUPTED, EXIT_LOCK_HELD
+from agentforge.kit.events import read_events
+from agentforge.kit.files import remove_tree
+from agentforge.kit.heartbeat import read_heartbeat
+from agentforge.kit.refs import ArtifactRef
+from agentforge.kit.rundir import RunDirectory
 from tests.unit.kit.workers import (
     asked,
     end_workers,
@@ -25,13 +32,6 @@ from tests.unit.kit.workers import (
     summary,
     until,
 )
-
-from agentforge.kit.diagnosis import EXIT_FINAL, EXIT_INTERRUPTED, EXIT_LOCK_HELD
-from agentforge.kit.events import read_events
-from agentforge.kit.files import remove_tree
-from agentforge.kit.heartbeat import read_heartbeat
-from agentforge.kit.refs import ArtifactRef
-from agentforge.kit.rundir import RunDirectory
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from tests.phases.pipeline import PIPELINE
 
 from agentforge.client import PhaseClient
 from agentforge.kit.events import EventLog
@@ -17,6 +16,7 @@ from agentforge.kit.rundir import RunDirectory, RunRequest
 from agentforge.kit.serve.server import PhaseServer, ServerSettings
 from agentforge.kit.serve.tls import TlsFiles
 from agentforge.kit.supervise import SupervisorSettings
+from tests.phases.pipeline import PIPELINE
 
 ROOT = Path(__file__).parents[3]
 QUICK = SupervisorSettings(grace_s=5, poll_s=0.02, backoff_s=0.05)

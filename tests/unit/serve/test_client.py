@@ -3,7 +3,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.unit.serve.conftest import Service, WrittenRun
 
 from agentforge.client import AsyncPhaseClient, PhaseClient
 from agentforge.client.channel import Following
@@ -12,6 +11,7 @@ from agentforge.kit.errors import InvalidInput, NotFound, RunCancelled, RunFaile
 from agentforge.kit.refs import ArtifactRef
 from agentforge.kit.serve.errors import status_of
 from agentforge.v1 import event_pb2, phase_pb2
+from tests.unit.serve.conftest import Service, WrittenRun
 
 
 def test_asyncio_does_the_same(serve: Callable[..., Service]) -> None:

@@ -11,12 +11,12 @@ from pathlib import Path
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from tests.unit.serve.conftest import ROOT
 
 from agentforge.client import PhaseClient
 from agentforge.kit.errors import Unavailable
 from agentforge.v1 import phase_pb2
 from agentforge.v1.phase_pb2_grpc import PhaseServiceStub
+from tests.unit.serve.conftest import ROOT
 
 COMMAND = [sys.executable, "-m", "agentforge.kit.serve"]
 

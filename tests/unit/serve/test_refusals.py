@@ -15,13 +15,13 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.unit.serve.conftest import Service
 
 from agentforge.client import ClientTls, PhaseClient, forge_error
 from agentforge.kit.errors import ForgeError, InvalidInput, ResourceExhausted, Unauthenticated, Unavailable
 from agentforge.kit.serve.servicer import PhaseServicer
 from agentforge.kit.serve.tls import TlsFiles
 from agentforge.v1 import phase_pb2
+from tests.unit.serve.conftest import Service
 
 METHODS = ["ValidateConfig", "StartRun", "GetRun", "ListRuns", "CancelRun"]
 PREFIX = "/agentforge.v1.PhaseService/"

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.unit.serve.conftest import Service, WrittenRun
 
 from agentforge.client import PhaseClient
 from agentforge.kit.errors import (
@@ -19,6 +18,7 @@ from agentforge.kit.errors import (
 from agentforge.kit.records import Record
 from agentforge.kit.refs import ArtifactRef
 from agentforge.v1 import event_pb2, phase_pb2
+from tests.unit.serve.conftest import Service, WrittenRun
 
 
 def test_describes_itself(client: PhaseClient) -> None:

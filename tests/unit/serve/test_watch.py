@@ -7,7 +7,6 @@ from pathlib import Path
 
 import grpc
 import pytest
-from tests.unit.serve.conftest import Service, WrittenRun
 
 from agentforge.client import PhaseClient
 from agentforge.kit.errors import DataLoss, InvalidInput, Unavailable
@@ -15,6 +14,7 @@ from agentforge.kit.serve import chunks
 from agentforge.kit.serve.watch import KEPT_CHUNKS
 from agentforge.v1 import event_pb2, phase_pb2
 from agentforge.v1.phase_pb2_grpc import PhaseServiceStub
+from tests.unit.serve.conftest import Service, WrittenRun
 
 Written = Callable[..., WrittenRun]
 

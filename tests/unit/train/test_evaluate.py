@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from tests.unit.train.helpers import codec, model
 from torch import Tensor, nn
 
 from agentforge.data.generate import ItemStream
 from agentforge.data.items import Item
 from agentforge.data.splits import Split
 from agentforge.train.evaluate import answer_accuracy, answers, item_loss, perplexity, text_bits
+from tests.unit.train.helpers import codec, model
 
 
 def items(count: int = 40) -> list[Item]:

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import torch
-from tests.unit.train.helpers import PLAIN, Context, Killed, loader, model, training
 from torch import Tensor, nn
 
 from agentforge.kit.errors import DataLoss, FailedPrecondition
@@ -15,6 +14,7 @@ from agentforge.kit.measure import Measurement
 from agentforge.train import state
 from agentforge.train.config import GrokfastConfig, TrainConfig
 from agentforge.train.loop import Training
+from tests.unit.train.helpers import PLAIN, Context, Killed, loader, model, training
 
 GROKFAST = {
     "none": GrokfastConfig(),

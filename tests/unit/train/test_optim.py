@@ -1,11 +1,11 @@
 """Muon's update, and which weights it is for."""
 
 import torch
-from tests.unit.train.helpers import model
 from torch import nn
 
 from agentforge.train.config import TrainConfig
 from agentforge.train.optim import Optimiser, orthogonal
+from tests.unit.train.helpers import model
 
 
 def test_updates_are_nearly_orthogonal_whatever_the_gradient() -> None:

@@ -20,7 +20,7 @@ from agentforge.v1 import event_pb2, phase_pb2
 
 HEARTBEAT_S = 10.0
 KEPT_CHUNKS = 8
-_POLL_FIRST_S, _POLL_LAST_S = 0.01, 0.1  # a quiet log is looked at less often
+_POLL_FIRST_S, _POLL_LAST_S = 0.005, 0.04  # a quiet log is looked at less often
 _HEARTBEAT = phase_pb2.WatchRunResponse(events=[event_pb2.Event(heartbeat=event_pb2.Heartbeat())])
 
 
