@@ -1,4 +1,4 @@
-"""What lies between two phases: from the end of the first to the second being accepted, without the worker's start."""
+"""What lies between two phases: from the end of one to the next being accepted, without the worker's start."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A gateway with the echo and count services, for measuring."""
+"""A gateway with phase services, for measuring."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import socket
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import grpc
@@ -18,11 +18,11 @@ from tests.harness import Service, gateway_service, phase_service
 
 
 class System:
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, phases: Sequence[str] = ("echo", "count")) -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
         self.home = home
-        self.phases = {name: phase_service(name, home) for name in ("echo", "count")}
+        self.phases = {name: phase_service(name, home) for name in phases}
         targets = {name: service.target for name, service in self.phases.items()}
         self.gateway = gateway_service(home, targets, AGENTFORGE_LISTEN=f"127.0.0.1:{self.port}")
         self.everything: list[Service] = [*self.phases.values(), self.gateway]

@@ -40,18 +40,8 @@ def test_its_files_are_as_clean_as_ours(tmp_path: Path) -> None:
     for name, text in FILE.findall(PAGE.read_text()):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
-    config = PAGE.parents[1] / "pyproject.toml"
-    command = [
-        sys.executable,
-        "-m",
-        "ruff",
-        "check",
-        "--config",
-        config,
-        "--ignore",
-        "I001",
-        tmp_path / "my_phases",
-    ]
+    options = ["--config", PAGE.parents[1] / "pyproject.toml", "--ignore", "I001"]
+    command = [sys.executable, "-m", "ruff", "check", *options, tmp_path / "my_phases"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stdout
 

@@ -1,3 +1,4 @@
+import json
 import os
 from pathlib import Path
 
@@ -9,22 +10,9 @@ from tests.unit.cli.program import Program
 
 def test_a_sound_machine(forge: Program) -> None:
     done = forge("doctor", "--json", timeout=180)
-    import json
-
     report = json.loads(done.out)
     found = {finding["name"]: finding for finding in report["findings"]}
-    assert {
-        "python",
-        "packages",
-        "[gateway]",
-        "torch",
-        "cpu",
-        "memory",
-        "home",
-        "disk",
-        "database",
-        "sockets",
-    } <= set(found)
+    assert {"python", "packages", "[gateway]", "torch", "cpu", "memory", "disk", "sockets"} <= set(found)
     assert done.code == (2 if report["status"] == "fail" else 0)
     assert found["home"]["status"] == "ok"
     assert found["database"]["status"] == "ok", found["database"]

@@ -1,4 +1,5 @@
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -35,18 +36,8 @@ def test_the_whole_road_and_the_questions_about_it(forge: Program, tmp_path: Pat
 
 def test_a_part_of_the_road_on_an_input_and_reuse(forge: Program, tmp_path: Path) -> None:
     (tmp_path / "words").write_text("w")
-    part = [
-        "run",
-        "--from",
-        "count",
-        "--until",
-        "count",
-        "--input",
-        tmp_path / "words",
-        "--set",
-        "count.n=7",
-        "--json",
-    ]
+    part = ["run", "--from", "count", "--until", "count", "--input", tmp_path / "words"]
+    part += ["--set", "count.n=7", "--json"]
     first = forge(*part)
     assert first.code == 0, first
     assert [p["phase"] for p in first.last["phases"]] == ["count"]
@@ -88,7 +79,7 @@ def test_a_run_that_lost_its_process_is_left_alone_by_others_and_can_be_cancelle
     assert log.stat().st_size == size
     cancelled = forge("cancel", "lost", "--json")
     assert cancelled.last == {"run_id": "lost", "state": "CANCELLED"}
-    assert '"CANCELLED"'.strip('"') in (forge.home / "runs/lost/count/events.jsonl").read_text()
+    assert "RUN_STATE_CANCELLED" in (forge.home / "runs/lost/count/events.jsonl").read_text()
 
 
 def test_a_run_in_another_gateway(forge: Program) -> None:
@@ -143,8 +134,6 @@ def test_a_token_is_asked_for_and_given(forge: Program) -> None:
 
 
 def test_help_is_quick_and_light() -> None:
-    import subprocess
-
     code = (
         "import sys; sys.argv = ['agentforge', '--help']\n"
         "from agentforge.cli import main\n"

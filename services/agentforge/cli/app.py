@@ -1,0 +1,181 @@
+"""The commands and their options. What a command does is in the module that it imports when it is called."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="agentforge",
+    help="Make a small language model in measured phases: the whole road, or one phase on a model of your own.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    epilog="Exit codes: 0 done, 1 the run failed, 2 bad input, 3 cannot reach, 130 cancelled.",
+)
+
+Json = Annotated[bool, typer.Option("--json", help="JSON on stdout, errors as JSON on stderr.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a config field; VALUE is a YAML scalar or list."),
+]
+Inputs = Annotated[
+    list[str] | None,
+    typer.Option("--input", metavar="[SLOT=]PATH", help="An input: a file or a directory. May be repeated."),
+]
+RunId = Annotated[str, typer.Option("--run-id", metavar="ID", help="Id of the run; made from the time if absent.")]
+RunArgument = Annotated[str, typer.Argument(metavar="RUN_ID", help="Id of the run.")]
+Gateway = Annotated[
+    str,
+    typer.Option(
+        "--gateway",
+        envvar="AGENTFORGE_GATEWAY",
+        metavar="HOST:PORT",
+        help="A running gateway's gRPC address. Absent: one inside this process, on AGENTFORGE_HOME.",
+    ),
+]
+OfPhase = Annotated[str, typer.Option("--phase", help="Ask about runs of this one phase, not of the pipeline.")]
+Target = Annotated[
+    str,
+    typer.Option("--target", metavar="HOST:PORT", help="A running phase service. Absent: one inside this process."),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything and print the plan; start nothing.")]
+
+
+@app.command()
+def run(
+    preset: Annotated[str, typer.Option(help="Which preset fixes all phases.")] = "tiny",
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="PHASE.KEY=VALUE", help="Override a field of a phase.")
+    ] = None,
+    from_: Annotated[str, typer.Option("--from", metavar="PHASE", help="First phase; it needs --input.")] = "",
+    until: Annotated[str, typer.Option("--until", metavar="PHASE", help="Last phase.")] = "",
+    inputs: Inputs = None,
+    out: Annotated[Path | None, typer.Option(help="Copy the last phase's outputs here.")] = None,
+    no_reuse: Annotated[bool, typer.Option("--no-reuse", help="Run phases whose output could be reused.")] = False,
+    dry_run: DryRun = False,
+    run_id: RunId = "",
+    gateway: Gateway = "",
+    as_json: Json = False,
+) -> int:
+    """Run the phases in order, each one's outputs the next one's inputs."""
+    from agentforge.cli.naming import new_run_id
+    from agentforge.cli.run import RunOptions, run_pipeline
+
+    run_id = run_id or new_run_id()
+    options = RunOptions(preset, set_ or [], from_, until, inputs or [], out, no_reuse, run_id, gateway, as_json)
+    return run_pipeline(options, dry_run=dry_run)
+
+
+@app.command()
+def phase(
+    name: Annotated[str, typer.Argument(metavar="PHASE", help="Name of the phase.")],
+    preset: Annotated[str, typer.Option(help="Take the fields that this preset sets for the phase.")] = "",
+    inputs: Inputs = None,
+    set_: Set = None,
+    out: Annotated[Path | None, typer.Option(help="Copy the outputs here: all of them, or nothing.")] = None,
+    dry_run: DryRun = False,
+    run_id: RunId = "",
+    target: Target = "",
+    as_json: Json = False,
+) -> int:
+    """Run one phase, on inputs of your own. The same --run-id again goes on with a run that stopped."""
+    from agentforge.cli.naming import new_run_id
+    from agentforge.cli.phase import PhaseOptions, run_phase
+
+    run_id = run_id or new_run_id()
+    options = PhaseOptions(name, preset, inputs or [], set_ or [], out, run_id, target, as_json)
+    return run_phase(options, dry_run=dry_run)
+
+
+@app.command()
+def serve(
+    what: Annotated[str, typer.Argument(metavar="PHASE|gateway|all", help="What to serve.")],
+    listen: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where to listen.")],
+    home: Annotated[Path | None, typer.Option(help="The shared volume; else AGENTFORGE_HOME.")] = None,
+    tls_cert: Annotated[Path | None, typer.Option(help="Certificate chain of this server (PEM).")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="Its private key (PEM).")] = None,
+    tls_client_ca: Annotated[Path | None, typer.Option(help="Only clients with a certificate of this CA.")] = None,
+    insecure: Annotated[bool, typer.Option(help="Listen beyond this machine without TLS or a token.")] = False,
+) -> int:
+    """Serve one phase, the gateway, or all of them in one process."""
+    from agentforge.cli.serve import ServeOptions, serve_until_stopped
+
+    options = ServeOptions(what, listen, home, tls_cert, tls_key, tls_client_ca, insecure)
+    return serve_until_stopped(options)
+
+
+@app.command()
+def runs(
+    phase: OfPhase = "",
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many, newest first.")] = 20,
+    target: Target = "",
+    gateway: Gateway = "",
+    as_json: Json = False,
+) -> int:
+    """List runs, newest first."""
+    from agentforge.cli.records import Place, list_runs
+
+    return list_runs(Place(phase, target, gateway), limit, as_json=as_json)
+
+
+@app.command()
+def show(
+    run_id: RunArgument, phase: OfPhase = "", target: Target = "", gateway: Gateway = "", as_json: Json = False
+) -> int:
+    """Show one run: state, phases, outputs, measurements, error."""
+    from agentforge.cli.records import Place, show_run
+
+    return show_run(Place(phase, target, gateway), run_id, as_json=as_json)
+
+
+@app.command()
+def watch(
+    run_id: RunArgument,
+    after: Annotated[int, typer.Option(min=0, metavar="N", help="Begin after event N.")] = 0,
+    phase: OfPhase = "",
+    target: Target = "",
+    gateway: Gateway = "",
+    as_json: Json = False,
+) -> int:
+    """Follow a run's events until it is final. Ctrl-C stops the watching only."""
+    from agentforge.cli.records import Place, watch_run
+
+    return watch_run(Place(phase, target, gateway), run_id, after, as_json=as_json)
+
+
+@app.command()
+def cancel(
+    run_id: RunArgument,
+    reason: Annotated[str, typer.Option(help="Why; it is written to the log.")] = "asked for on the command line",
+    phase: OfPhase = "",
+    target: Target = "",
+    gateway: Gateway = "",
+    as_json: Json = False,
+) -> int:
+    """Ask a run to write its checkpoint and stop."""
+    from agentforge.cli.records import Place, cancel_run
+
+    return cancel_run(Place(phase, target, gateway), run_id, reason, as_json=as_json)
+
+
+@app.command()
+def resume(
+    run_id: RunArgument, phase: OfPhase = "", target: Target = "", gateway: Gateway = "", as_json: Json = False
+) -> int:
+    """Go on with a run that failed, was cancelled or lost its process, from its last checkpoint."""
+    from agentforge.cli.records import Place
+    from agentforge.cli.resume import resume_run
+
+    return resume_run(Place(phase, target, gateway), run_id, as_json=as_json)
+
+
+@app.command()
+def doctor(as_json: Json = False) -> int:
+    """Check this machine and installation; every line is a measured fact."""
+    from agentforge.cli.doctor import examine
+
+    return examine(as_json=as_json)
