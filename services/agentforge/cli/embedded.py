@@ -22,14 +22,6 @@ _STOP_S = 10.0
 _log = logging.getLogger("agentforge.cli")
 
 
-class OwnRunsServer(PhaseServer):
-    """It brings forward the runs that it is asked for. A service takes up all unfinished runs of the volume when it
-    starts; a command of one user must not."""
-
-    async def _adopt(self) -> None:
-        return
-
-
 class Embedded:
     """Phase services, and a gateway if wanted, on an event loop in a thread of their own.
 
@@ -76,7 +68,7 @@ class Embedded:
         for spec in self._specs:
             target = f"unix:{self._sockets}/{spec.name}"
             # No token: nobody else can enter the directory.
-            server = OwnRunsServer(spec, self._home, target, settings=ServerSettings(token=""))
+            server = PhaseServer(spec, self._home, target, settings=ServerSettings(token="", adopt=False))
             self._servers.append(server)
             await server.start()
             self.phases[spec.name] = target

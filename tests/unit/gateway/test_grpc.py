@@ -27,38 +27,41 @@ def asked(**config: dict[str, Any]) -> pipeline_pb2.PipelineSpec:
 def test_pipeline_service(place: Path) -> None:
     async def story() -> None:
         address = f"unix:{place}/gateway.s"
-        async with world_with(place, "echo", "count") as world:
-            async with world.gateway(listen="", grpc_listen=address), grpc.aio.insecure_channel(address) as channel:
-                stub: Any = pipeline_pb2_grpc.PipelineServiceStub(channel)
-                health: Any = health_pb2_grpc.HealthStub(channel)
-                for name in ("", "agentforge.v1.PipelineService"):
-                    answer = await health.Check(health_pb2.HealthCheckRequest(service=name))
-                    assert answer.status == health_pb2.HealthCheckResponse.SERVING
-                await _reflects(channel)
-                phases = (await stub.ListPhases(pipeline_pb2.ListPhasesRequest())).phases
-                assert [p.phase for p in phases] == ["echo", "count", "fail", "leak"]
-                assert phases[3].error.reason == "PHASE_UNREACHABLE"
-                wrong = pipeline_pb2.PlanPipelineRequest(spec=asked(count={"n": 0}))
-                assert [v.field for v in (await stub.PlanPipeline(wrong)).violations] == ["count.n"]
-                spec = asked(count={"n": 20, "step_s": 0.02})
-                plan = await stub.PlanPipeline(pipeline_pb2.PlanPipelineRequest(spec=spec))
-                assert plan.plan[1].config["n"] == 20
-                begun = await stub.StartPipeline(pipeline_pb2.StartPipelineRequest(run_id="g", spec=spec))
-                assert begun.created
-                assert begun.pipeline.state == event_pb2.RUN_STATE_QUEUED
-                events: list[event_pb2.Event] = []
-                async for response in stub.WatchPipeline(pipeline_pb2.WatchPipelineRequest(run_id="g")):
-                    events += response.events
-                logged = [event for event in events if event.sequence]
-                assert [event.sequence for event in logged] == list(range(1, len(logged) + 1))
-                assert logged[-1].state_changed.state == event_pb2.RUN_STATE_SUCCEEDED
-                assert any(event.WhichOneof("payload") == "caught_up" for event in events)
-                got = (await stub.GetPipeline(pipeline_pb2.GetPipelineRequest(run_id="g"))).pipeline
-                assert got.phases[1].outputs[0].kind == "text"
-                assert got.last_sequence == len(logged)
-                listed = await stub.ListPipelines(pipeline_pb2.ListPipelinesRequest(page_size=10))
-                assert [p.run_id for p in listed.pipelines] == ["g"]
-                await _refuses(stub)
+        async with (
+            world_with(place, "echo", "count") as world,
+            world.gateway(listen="", grpc_listen=address),
+            grpc.aio.insecure_channel(address) as channel,
+        ):
+            stub: Any = pipeline_pb2_grpc.PipelineServiceStub(channel)
+            health: Any = health_pb2_grpc.HealthStub(channel)
+            for name in ("", "agentforge.v1.PipelineService"):
+                answer = await health.Check(health_pb2.HealthCheckRequest(service=name))
+                assert answer.status == health_pb2.HealthCheckResponse.SERVING
+            await _reflects(channel)
+            phases = (await stub.ListPhases(pipeline_pb2.ListPhasesRequest())).phases
+            assert [p.phase for p in phases] == ["echo", "count", "fail", "leak"]
+            assert phases[3].error.reason == "PHASE_UNREACHABLE"
+            wrong = pipeline_pb2.PlanPipelineRequest(spec=asked(count={"n": 0}))
+            assert [v.field for v in (await stub.PlanPipeline(wrong)).violations] == ["count.n"]
+            spec = asked(count={"n": 20, "step_s": 0.02})
+            plan = await stub.PlanPipeline(pipeline_pb2.PlanPipelineRequest(spec=spec))
+            assert plan.plan[1].config["n"] == 20
+            begun = await stub.StartPipeline(pipeline_pb2.StartPipelineRequest(run_id="g", spec=spec))
+            assert begun.created
+            assert begun.pipeline.state == event_pb2.RUN_STATE_QUEUED
+            events: list[event_pb2.Event] = []
+            async for response in stub.WatchPipeline(pipeline_pb2.WatchPipelineRequest(run_id="g")):
+                events += response.events
+            logged = [event for event in events if event.sequence]
+            assert [event.sequence for event in logged] == list(range(1, len(logged) + 1))
+            assert logged[-1].state_changed.state == event_pb2.RUN_STATE_SUCCEEDED
+            assert any(event.WhichOneof("payload") == "caught_up" for event in events)
+            got = (await stub.GetPipeline(pipeline_pb2.GetPipelineRequest(run_id="g"))).pipeline
+            assert got.phases[1].outputs[0].kind == "text"
+            assert got.last_sequence == len(logged)
+            listed = await stub.ListPipelines(pipeline_pb2.ListPipelinesRequest(page_size=10))
+            assert [p.run_id for p in listed.pipelines] == ["g"]
+            await _refuses(stub)
 
     asyncio.run(story())
 

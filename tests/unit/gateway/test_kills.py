@@ -1,8 +1,9 @@
-"""A gateway that is killed at any instant loses nothing; two of them on one volume do not get into each other's way."""
+"""A gateway that is killed at any instant loses nothing, and two of them on one volume share the work."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import random
 import signal
@@ -18,9 +19,9 @@ from .conftest import World, finished, http, spec, until, world_with
 
 
 async def gateway_process(world: World, log: Path, **environment: str) -> asyncio.subprocess.Process:
-    """A gateway of its own, that is there when its port file or its log says so."""
+    """A gateway in a process of its own; its log says when it listens."""
     with log.open("ab") as out:
-        process = await asyncio.create_subprocess_exec(
+        return await asyncio.create_subprocess_exec(
             sys.executable, "-m", "agentforge_gateway", stdout=out, stderr=out, env=os.environ
             | {
                 "AGENTFORGE_HOME": str(world.home),
@@ -30,7 +31,6 @@ async def gateway_process(world: World, log: Path, **environment: str) -> asynci
                 **environment,
             },
         )  # fmt: skip
-    return process
 
 
 def test_kill_9_at_random_instants(place: Path) -> None:
@@ -57,8 +57,6 @@ def test_kill_9_at_random_instants(place: Path) -> None:
 
 
 def _holds_each_event_once(world: World, run_id: str) -> None:
-    import json
-
     lines = [json.loads(line) for line in (world.home / f"runs/{run_id}/pipeline/events.jsonl").open()]
     assert [line["sequence"] for line in lines] == list(range(1, len(lines) + 1))
     for phase in ("echo", "count"):

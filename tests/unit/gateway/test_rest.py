@@ -103,7 +103,7 @@ def test_problems(place: Path) -> None:
                 '"\\u0000"',
                 '"\\ud800"',
             ):
-                raw = '{"until_phase":"echo","config":{"echo":{"repeat":%s}}}' % value
+                raw = f'{{"until_phase":"echo","config":{{"echo":{{"repeat":{value}}}}}}}'
                 answer = await client.post(
                     "/v1/runs", content=raw.encode(), headers={"content-type": "application/json"}
                 )

@@ -205,18 +205,18 @@ def test_a_service_that_is_away_is_waited_for_within_bounds(place: Path) -> None
 
 def test_a_service_that_stays_away_fails_the_run(place: Path) -> None:
     async def story() -> None:
-        async with world_with(place, "echo", "count") as world:
-            async with world.gateway(listen="", unreachable_timeout_s=1.0) as gateway:
-                runs = gateway.parts.runs
-                await runs.start("w", spec(count={"n": 60, "step_s": 0.05}))
-                await until(gateway, "w", lambda r: r.phases[1].state is State.RUNNING)
-                await world.down("count")
-                failed = await finished(gateway, "w")
-                assert failed.error is not None
-                assert failed.error.reason == "PHASE_UNREACHABLE"
-                assert world.target("count") in failed.error.message
-                await world.serve("count")
-                await runs.resume("w")
-                assert (await finished(gateway, "w")).state is State.SUCCEEDED
+        settings = {"listen": "", "unreachable_timeout_s": 1.0}
+        async with world_with(place, "echo", "count") as world, world.gateway(**settings) as gateway:
+            runs = gateway.parts.runs
+            await runs.start("w", spec(count={"n": 60, "step_s": 0.05}))
+            await until(gateway, "w", lambda r: r.phases[1].state is State.RUNNING)
+            await world.down("count")
+            failed = await finished(gateway, "w")
+            assert failed.error is not None
+            assert failed.error.reason == "PHASE_UNREACHABLE"
+            assert world.target("count") in failed.error.message
+            await world.serve("count")
+            await runs.resume("w")
+            assert (await finished(gateway, "w")).state is State.SUCCEEDED
 
     asyncio.run(story())

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 import grpc
 from google.protobuf import any_pb2
-from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]
+from google.rpc import error_details_pb2, status_pb2
 
 from agentforge.kit.errors import ForgeError, Violation
 from agentforge.v1 import event_pb2

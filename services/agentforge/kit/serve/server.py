@@ -47,6 +47,7 @@ class ServerSettings:
     token: str = field(default_factory=lambda: os.environ.get(TOKEN_VARIABLE, ""), repr=False)
     heartbeat_s: float = HEARTBEAT_S  # silence of a watch stream after which a heartbeat is sent
     interrupt_workers: bool = False  # at stop: True has them write a checkpoint and end, False lets them run on
+    adopt: bool = True  # at start: take up all unfinished runs of the volume; a command of one user must not
     supervisor: SupervisorSettings = field(default_factory=SupervisorSettings)
 
 
@@ -138,6 +139,8 @@ class PhaseServer:
             self.target = f"{self._listen.rpartition(':')[0]}:{port}"
 
     async def _adopt(self) -> None:
+        if not self._settings.adopt:
+            return
         try:
             count = await self._supervisor.adopt_all(self.home, self.spec.name)
         except Exception:

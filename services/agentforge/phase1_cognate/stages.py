@@ -1,0 +1,97 @@
+"""Trunk and branches in turn, with one row of checkpoints: a kill at any instant loses no finished stage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from agentforge.kit.context import PhaseContext
+from agentforge.kit.measure import Measurement
+from agentforge.train import state
+from agentforge.train.loop import Training
+
+Curve = list[dict[str, float]]
+
+
+@dataclass(frozen=True)
+class Finished:
+    tensors: dict[str, Tensor]
+    curve: Curve
+
+
+class Stages:
+    """`plan` says how many steps each stage has at most, in their order."""
+
+    def __init__(self, context: PhaseContext, plan: Mapping[str, int]) -> None:
+        self.context, self.plan = context, dict(plan)
+        self.finished: dict[str, Finished] = {}
+        self._begun: tuple[str, Path] | None = None  # a stage to go on with, and where its state is
+        checkpoint = context.checkpoints.latest()
+        if checkpoint is not None:
+            self._load(checkpoint.path)
+            context.log(f"goes on from step {checkpoint.step} of {sum(plan.values())}")
+
+    def run(self, name: str, make: Callable[[], Training]) -> Finished:
+        """Train a stage, or go on with it, or take what is finished."""
+        if name not in self.finished:
+            training = make()
+            if self._begun is not None and self._begun[0] == name:
+                training.load(self._begun[1])
+            training.run(_StageContext(self, name))
+            tensors = {key: tensor.clone() for key, tensor in state.own_tensors(training.model).items()}
+            self.finished[name] = Finished(tensors, training.curve)
+            self.save(self._before(name) + self.plan[name], lambda directory: None, "")
+        return self.finished[name]
+
+    def save(self, step: int, write: Callable[[Path], None], name: str) -> None:
+        """A checkpoint of all finished stages, and of the one at work, if any."""
+
+        def write_all(directory: Path) -> None:
+            for stage, finished in self.finished.items():
+                state.save_tensors(directory / f"{stage}.safetensors", finished.tensors)
+            curves = {stage: finished.curve for stage, finished in self.finished.items()}
+            state.save_json(directory / "stages.json", {"curves": curves, "begun": name})
+            if name:
+                (directory / "begun").mkdir()
+                write(directory / "begun")
+
+        self.context.checkpoints.save(step, write_all)
+
+    def _load(self, directory: Path) -> None:
+        record: dict[str, Any] = state.load_json(directory / "stages.json")
+        for stage, curve in record["curves"].items():
+            self.finished[stage] = Finished(state.load_tensors(directory / f"{stage}.safetensors"), curve)
+        if record["begun"]:
+            self._begun = (record["begun"], directory / "begun")
+
+    def _before(self, name: str) -> int:
+        names = list(self.plan)
+        return sum(self.plan[each] for each in names[: names.index(name)])
+
+
+class _StageContext:
+    """What the loop of one stage sees: its own steps from 0, put into the run's."""
+
+    def __init__(self, stages: Stages, name: str) -> None:
+        self._stages, self._name, self._offset = stages, name, stages._before(name)
+
+    @property
+    def checkpoints(self) -> _StageContext:
+        return self
+
+    def save(self, step: int, write: Callable[[Path], None]) -> None:
+        self._stages.save(self._offset + step, write, self._name)
+
+    def progress(self, done: int, total: int = 0, unit: str = "steps", message: str = "") -> None:
+        whole = sum(self._stages.plan.values())
+        self._stages.context.progress(self._offset + done, whole, unit, message or self._name)
+
+    def measure(self, measurement: Measurement) -> None:
+        self._stages.context.measure(measurement)
+
+    def check_stop(self, save: Callable[[], None] | None = None) -> None:
+        self._stages.context.check_stop(save)
