@@ -33,6 +33,13 @@ def phases_router(parts: Parts) -> APIRouter:
     async def get_phase(phase: PhaseName) -> Status:
         return Status.model_validate(to_json(await phases.status(links[phase])))
 
+    _add_runs(router, parts)
+    return router
+
+
+def _add_runs(router: APIRouter, parts: Parts) -> None:
+    links = parts.links
+
     @router.post("/{phase}/runs", status_code=201, responses={200: {"model": PhaseRunAlone}, **_REFUSALS})
     async def start_phase_run(phase: PhaseName, request: StartPhase, response: Response) -> PhaseRunAlone:
         """Start one phase by itself; 200 and the run that is there when the same was asked before under this id."""
@@ -83,8 +90,6 @@ def phases_router(parts: Parts) -> APIRouter:
         await links[phase].get(run_id)
         log = RunDirectory(parts.settings.home, run_id, phase).log_path
         return sse_response(parts.tails.watch(log, phase, position, parts.settings.heartbeat_s))
-
-    return router
 
 
 _REFUSALS = problems.documented(404, 409, 429, 507)

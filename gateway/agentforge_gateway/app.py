@@ -28,10 +28,15 @@ _GRACE_S = 3  # for requests that are being answered; streams end at once
 
 
 class Gateway:
-    """`http_address` and `grpc_address` hold the real ports once it has started."""
+    """`http_address` and `grpc_address` hold the real ports once it has started.
 
-    def __init__(self, settings: GatewaySettings | None = None) -> None:
+    `only_run`: bring forward just that run, or none for the empty string, and answer questions about all. For the
+    gateway inside a command of one user, who shares the volume with others.
+    """
+
+    def __init__(self, settings: GatewaySettings | None = None, *, only_run: str | None = None) -> None:
         self.settings = settings or GatewaySettings()
+        self._only_run = only_run
         self.settings.check_exposure()
         self.http_address = ""
         self.grpc_address = ""
@@ -80,7 +85,7 @@ class Gateway:
     async def _start(self) -> None:
         settings = self.settings
         engine = open_engine(settings.url)
-        self._parts = parts = _assemble(settings, engine)
+        self._parts = parts = _assemble(settings, engine, self._only_run)
         await migrate(engine)
         await parts.scheduler.start()
         if settings.grpc_listen:
@@ -131,11 +136,11 @@ def phase_targets(settings: GatewaySettings) -> dict[str, str]:
     return {name: settings.phases.get(name) or settings.phase_target.format(phase=name) for name in names}
 
 
-def _assemble(settings: GatewaySettings, engine: AsyncEngine) -> Parts:
+def _assemble(settings: GatewaySettings, engine: AsyncEngine, only_run: str | None) -> Parts:
     store, tails = Store(engine), Tails()
     links = Links(phase_targets(settings), settings.token)
     around = Surroundings(settings.home, links, store, settings.unreachable_timeout_s)
-    scheduler = Scheduler(around, tails, settings.max_concurrent_runs)
+    scheduler = Scheduler(around, tails, settings.max_concurrent_runs, only_run)
     runs = Runs(around, scheduler, tails, settings.heartbeat_s)
     return Parts(settings, engine, store, links, tails, scheduler, runs)
 

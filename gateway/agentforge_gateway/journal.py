@@ -70,7 +70,7 @@ class Journal:
 
     async def write(self, payloads: Sequence[tuple[str, Mapping[str, Any]]], *, phase: str = "") -> None:
         """Events of the gateway itself, about the run or about one of its phases."""
-        attempt = max(1, self.run.phase(phase).attempt if phase else self.fold.attempt)
+        attempt = max(1, self.run.phase(phase).attempt) if phase else self.fold.attempt
         await _whole(self._write(payloads, phase, attempt))
 
     async def copy(self, phase: str, records: Sequence[Record]) -> None:

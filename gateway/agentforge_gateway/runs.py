@@ -59,10 +59,17 @@ class Runs:
 
     async def get(self, run_id: str) -> Run:
         check_run_id(run_id)
-        run = await self._scheduler.live(run_id) or await self._around.store.get(run_id)
+        live = await self._scheduler.live(run_id)
+        if live is not None:
+            return live
+        run = await self._around.store.get(run_id)
         if run is None:
             raise _unknown(run_id)
-        return run
+        directory = self._directory(run_id)
+        if run.state.final or not directory.exists():
+            return run
+        # Another gateway may be at it. Its log is ahead of the row by a moment, and watchers have seen the log.
+        return (await asyncio.to_thread(lambda: read_run(directory.request(), directory.log_path))).run
 
     async def page(self, size: int = 0, token: str = "", states: Sequence[State] = ()) -> tuple[list[Run], str]:
         return await self._around.store.page(size, token, states)

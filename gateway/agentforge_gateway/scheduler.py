@@ -23,10 +23,11 @@ log = logging.getLogger("agentforge.gateway")
 
 
 class Scheduler:
-    def __init__(self, around: Surroundings, tails: Tails, limit: int) -> None:
+    def __init__(self, around: Surroundings, tails: Tails, limit: int, only_run: str | None = None) -> None:
         self._around = around
         self._tails = tails
         self._limit = limit
+        self._only_run = only_run  # None: all runs
         self._active: dict[str, tuple[Sequencer | None, asyncio.Task[None]]] = {}
         self._held: dict[str, float] = {}
         self._wake = asyncio.Event()
@@ -73,6 +74,8 @@ class Scheduler:
     async def _sweep(self) -> None:
         for run_id in await self._around.store.ids(unfinished=True):
             if run_id in self._active or self._held.get(run_id, 0.0) > time.monotonic():
+                continue
+            if self._only_run not in (None, run_id):
                 continue
             directory = RunDirectory(self._around.home, run_id, PIPELINE)
             if len(self._active) >= self._limit and directory.cancel_requested() is None:

@@ -1,4 +1,4 @@
-"""Schemathesis over the whole HTTP API of a real gateway: what the schema says holds, and nothing is a server error."""
+"""Schemathesis over the HTTP API of a real gateway: what the schema says holds, and nothing is a server error."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from agentforge.kit.phase import PhaseSpec
 from agentforge.kit.serve.server import PhaseServer, ServerSettings
 
 if TYPE_CHECKING:
-    from agentforge.cli.own_gateway import OwnRunGateway
+    from agentforge_gateway.app import Gateway
 
 _STOP_S = 10.0
 _log = logging.getLogger("agentforge.cli")
@@ -34,7 +34,7 @@ class Embedded:
         self._wants_gateway = gateway
         self._own = own
         self._servers: list[PhaseServer] = []
-        self._gateway: OwnRunGateway | None = None
+        self._gateway: Gateway | None = None
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="embedded servers", daemon=True)
         self.phases: dict[str, str] = {}
@@ -76,10 +76,15 @@ class Embedded:
             await self._start_gateway()
 
     async def _start_gateway(self) -> None:
-        from agentforge.cli.own_gateway import OwnRunGateway
+        from agentforge_gateway.app import Gateway
+        from agentforge_gateway.settings import GatewaySettings
 
         self.gateway = f"unix:{self._sockets}/gateway"
-        self._gateway = OwnRunGateway(self._home, self.phases, self.gateway, self._own)
+        # No token: nobody else can enter the directory. No HTTP: nobody asks for it.
+        settings = GatewaySettings(
+            home=self._home, phases=self.phases, listen="", grpc_listen=self.gateway, token=""
+        )
+        self._gateway = Gateway(settings, only_run=self._own)
         await self._gateway.start()
 
     async def _stop(self) -> None:

@@ -12,24 +12,17 @@ import grpc
 from agentforge.client import forge_error
 from agentforge.kit.errors import ForgeError, ResourceExhausted, Unavailable
 from agentforge.kit.records import Record, from_proto
-from agentforge.v1 import event_pb2, pipeline_pb2
+from agentforge.v1 import pipeline_pb2
 from agentforge.v1.pipeline_pb2_grpc import PipelineServiceStub
 
 _CALL_S = 60.0
 _START_S = 600.0  # planning and starting may hash inputs of gigabytes
-_SETTLE_S = 5.0
 _AWAY_S = 30.0  # how long a gateway may be away while it is watched
 _OPTIONS = (
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 2000),
     ("grpc.max_receive_message_length", 64 << 20),
-)
-
-_FINAL = (
-    event_pb2.RUN_STATE_SUCCEEDED,
-    event_pb2.RUN_STATE_FAILED,
-    event_pb2.RUN_STATE_CANCELLED,
 )
 
 R = TypeVar("R")
@@ -62,13 +55,6 @@ class PipelineClient:
 
     def get(self, run_id: str) -> pipeline_pb2.Pipeline:
         return self._call(self._stub.GetPipeline, pipeline_pb2.GetPipelineRequest(run_id=run_id)).pipeline
-
-    def settled(self, run_id: str) -> pipeline_pb2.Pipeline:
-        """The run after its last event was seen: the log is written first, the index a moment later."""
-        deadline = time.monotonic() + _SETTLE_S
-        while (run := self.get(run_id)).state not in _FINAL and time.monotonic() < deadline:
-            time.sleep(0.02)
-        return run
 
     def list(self, limit: int) -> Sequence[pipeline_pb2.Pipeline]:
         request = pipeline_pb2.ListPipelinesRequest(page_size=limit)

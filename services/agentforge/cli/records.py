@@ -83,12 +83,11 @@ def watch_run(place: Place, run_id: str, after: int, *, as_json: bool) -> int:
     with connect_gateway(place.gateway, phases=False) as gateway, follower(as_json=as_json) as view:
         for record in gateway.watch(run_id, after):
             view.feed(record)
-        return results.exit_code(results.short_state(gateway.settled(run_id).state))
+        return results.exit_code(results.short_state(gateway.get(run_id).state))
 
 
 def cancel_run(place: Place, run_id: str, reason: str, *, as_json: bool) -> int:
     """A server elsewhere sees to the end of the run by itself; an embedded one lives until the end."""
-    from agentforge.client import PhaseClient
 
     check_run_id(run_id)
     client: PhaseClient | PipelineClient
@@ -101,7 +100,7 @@ def cancel_run(place: Place, run_id: str, reason: str, *, as_json: bool) -> int:
         if not (place.target or place.gateway):
             for _ in client.watch(run_id):
                 pass
-            run = client.get(run_id) if isinstance(client, PhaseClient) else client.settled(run_id)
+            run = client.get(run_id)
     state = results.short_state(run.state)
     print(json.dumps({"run_id": run_id, "state": state}) if as_json else f"run {run_id}: {state}")
     return 0

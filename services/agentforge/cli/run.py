@@ -78,7 +78,7 @@ def follow_pipeline(
     with cancels(lambda: gateway.cancel(run_id, "Ctrl-C")), follower(as_json=as_json) as view:
         for record in gateway.watch(run_id, after):
             view.feed(record)
-    return gateway.settled(run_id)
+    return gateway.get(run_id)
 
 
 def _inputs(gateway: PipelineClient, options: RunOptions) -> list[ArtifactRef]:
