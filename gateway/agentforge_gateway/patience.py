@@ -10,10 +10,10 @@ from typing import NoReturn, TypeVar
 
 from agentforge.kit.errors import ForgeError, NotFound, RunCancelled, Unavailable
 from agentforge.kit.rundir import RunDirectory
+from agentforge.kit.waiting import happens_within
 from agentforge_gateway.journal import Journal
 from agentforge_gateway.links import Link
 from agentforge_gateway.models import State
-from agentforge_gateway.waiting import happens_within
 
 _CANCEL_POLL_S = 0.25  # another gateway, or somebody with the volume alone, may write CANCEL.json
 _PAUSE_FIRST_S, _PAUSE_LAST_S = 0.1, 5.0

@@ -9,12 +9,12 @@ import time
 
 from agentforge.kit.errors import ForgeError
 from agentforge.kit.rundir import RunDirectory, list_runs
+from agentforge.kit.waiting import happens_within
 from agentforge_gateway.fold import Fold, read_run
 from agentforge_gateway.journal import PIPELINE, Journal
 from agentforge_gateway.models import Run
 from agentforge_gateway.sequencer import Sequencer, Surroundings
 from agentforge_gateway.tail import Tails
-from agentforge_gateway.waiting import happens_within
 
 _SWEEP_S = 2.0  # how soon a run is taken over whose gateway died
 _HOLD_S = 10.0  # a run whose log cannot be written (disk full) is tried again after this

@@ -20,8 +20,8 @@ from pathlib import Path
 from agentforge.kit.errors import Unavailable
 from agentforge.kit.events import Record, to_proto
 from agentforge.kit.state import FINAL
+from agentforge.kit.waiting import happens_within
 from agentforge.v1 import event_pb2
-from agentforge_gateway.waiting import happens_within
 
 CHUNK_BYTES = 128 << 10
 KEPT_CHUNKS = 8

@@ -16,6 +16,7 @@ from agentforge.kit.files import disk_errors
 from agentforge.kit.heartbeat import Beat, read_heartbeat
 from agentforge.kit.processes import ProcessIdentity, group_rss_bytes, kill_group
 from agentforge.kit.rundir import RunDirectory
+from agentforge.kit.waiting import happens_within
 from agentforge.kit.worker import LOCK_VARIABLE
 
 
@@ -115,11 +116,7 @@ class LocalWorker:
         self._loop.add_reader(pidfd, self._on_exit)
 
     async def ended(self, timeout_s: float) -> bool:
-        try:
-            await asyncio.wait_for(self._exited.wait(), timeout_s)
-        except TimeoutError:
-            return False
-        return True
+        return await happens_within(self._exited, timeout_s)
 
     def heartbeat(self) -> Beat | None:
         beat = read_heartbeat(self._run.heartbeat_path)

@@ -13,6 +13,7 @@ from agentforge.kit.errors import ForgeError
 from agentforge.kit.launch import Launcher, RunningWorker
 from agentforge.kit.rundir import RunDirectory, list_runs
 from agentforge.kit.supervision import SupervisedRun
+from agentforge.kit.waiting import happens_within
 
 _log = logging.getLogger(__name__)
 
@@ -116,7 +117,9 @@ class RunSupervisor:
             if worker is not None:
                 run.watching_begins()
                 return worker
-            await self._pause(self._settings.poll_s)  # it is about to start, on another machine, or being ended
+            await happens_within(
+                self._closing, self._settings.poll_s
+            )  # it is about to start, on another machine, or being ended
         return None
 
     async def _launch(self, run: SupervisedRun, lock: int) -> RunningWorker | None:
@@ -141,13 +144,7 @@ class RunSupervisor:
         while (left := end - asyncio.get_running_loop().time()) > 0 and not self._closing.is_set():
             if run.directory.cancel_requested() is not None:
                 return
-            await self._pause(min(left, self._settings.poll_s))
-
-    async def _pause(self, seconds: float) -> None:
-        try:
-            await asyncio.wait_for(self._closing.wait(), seconds)
-        except TimeoutError:
-            return
+            await happens_within(self._closing, min(left, self._settings.poll_s))
 
     async def _watch(self, run: SupervisedRun, worker: RunningWorker) -> None:
         self._workers[run.directory.path] = worker

@@ -16,6 +16,7 @@ from pathlib import Path
 from agentforge.kit.errors import ForgeError, InvalidInput, Unavailable
 from agentforge.kit.serve.chunks import Chunk, last_state, locate, read_chunk
 from agentforge.kit.state import FINAL
+from agentforge.kit.waiting import happens_within
 from agentforge.v1 import event_pb2, phase_pb2
 
 HEARTBEAT_S = 10.0
@@ -61,7 +62,7 @@ class Tail:
                 raise self._ended
             elif self.final:
                 return
-            elif not await _happens(news, heartbeat_s):
+            elif not await happens_within(news, heartbeat_s):
                 yield _HEARTBEAT.SerializeToString()
 
     def end(self, why: ForgeError) -> None:
@@ -161,14 +162,6 @@ class Tails:
         self._stopping = True
         for tail in self._tails.values():
             tail.end(_stopping())
-
-
-async def _happens(event: asyncio.Event, patience_s: float) -> bool:
-    try:
-        await asyncio.wait_for(event.wait(), patience_s)
-    except TimeoutError:
-        return False
-    return True
 
 
 def _caught_up(sequence: int) -> bytes:
