@@ -1,8 +1,5 @@
 import json
-import os
 from pathlib import Path
-
-import pytest
 
 from agentforge.cli.machine import disk_free_bytes, memory_bytes, size_text
 from tests.unit.cli.program import Program
@@ -37,9 +34,3 @@ def test_facts_about_the_machine(tmp_path: Path) -> None:
     assert 0 < available <= total
     assert disk_free_bytes(tmp_path / "not" / "there" / "yet") > 0
     assert size_text(1536) == "1.5 KiB"
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
-def test_a_read_only_home_is_a_failure(forge: Program) -> None:
-    forge.home.chmod(0o500)
-    assert "fail  home" in forge("doctor", timeout=180).out
