@@ -8,24 +8,27 @@ from pathlib import Path
 import pytest
 
 from agentforge.client import PhaseClient
-from agentforge.kit.phase import PIPELINE_VARIABLE, PhaseSpec
+from agentforge.kit.phase import PhaseSpec
 from agentforge.kit.refs import ArtifactRef
 from tests.contract import examples
-from tests.harness import TEST_PIPELINE, Service, phase_service, running
+from tests.harness import Service, phase_service, running
 
 
-def pipeline() -> str:
-    import os
-
-    return os.environ.setdefault(PIPELINE_VARIABLE, TEST_PIPELINE)
-
-
-pipeline()
+@pytest.fixture(scope="module", params=examples.phases(), ids=lambda phase: phase[1].name)
+def phase(request: pytest.FixtureRequest) -> tuple[str, PhaseSpec]:
+    found: tuple[str, PhaseSpec] = request.param
+    return found
 
 
-@pytest.fixture(scope="module", params=[spec.name for spec in examples.phases()])
-def spec(request: pytest.FixtureRequest) -> PhaseSpec:
-    return next(s for s in examples.phases() if s.name == request.param)
+@pytest.fixture(scope="module")
+def pipeline(phase: tuple[str, PhaseSpec]) -> str:
+    """The module that holds the phase's pipeline."""
+    return phase[0]
+
+
+@pytest.fixture(scope="module")
+def spec(phase: tuple[str, PhaseSpec]) -> PhaseSpec:
+    return phase[1]
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +44,8 @@ def inputs(spec: PhaseSpec, home: Path) -> list[ArtifactRef]:
 
 
 @pytest.fixture(scope="module")
-def service(spec: PhaseSpec, home: Path) -> Service:
-    return phase_service(spec.name, home, pipeline())
+def service(spec: PhaseSpec, home: Path, pipeline: str) -> Service:
+    return phase_service(spec.name, home, pipeline)
 
 
 @pytest.fixture(scope="module")

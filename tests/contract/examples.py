@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from agentforge.kit.phase import PhaseSpec, load_pipeline
+from agentforge.kit.phase import PIPELINE_VARIABLE, PhaseSpec, load_object
 from agentforge.kit.refs import ArtifactRef
+from tests.harness import TEST_PIPELINE
 
 
 @dataclass(frozen=True)
@@ -30,9 +32,16 @@ NOT_TO_SUCCEED = {"fail", "leak"}
 """Test phases that are made to go wrong: tests/unit/kit covers them."""
 
 
-def phases() -> list[PhaseSpec]:
-    """Of the pipeline under test: the test phases, unless AGENTFORGE_PIPELINE names another one."""
-    return [spec for spec in load_pipeline() if spec.name not in NOT_TO_SUCCEED]
+def pipelines() -> tuple[str, ...]:
+    """The installed pipeline and the one of test phases; or the one that AGENTFORGE_PIPELINE names."""
+    named = os.environ.get(PIPELINE_VARIABLE)
+    return (named,) if named else (TEST_PIPELINE, "agentforge.pipeline")
+
+
+def phases() -> list[tuple[str, PhaseSpec]]:
+    """Every registered phase, with the module of its pipeline."""
+    found = [(module, spec) for module in pipelines() for spec in load_object(f"{module}:PIPELINE")]
+    return [(module, spec) for module, spec in found if spec.name not in NOT_TO_SUCCEED]
 
 
 def example(phase: str) -> Example:

@@ -14,7 +14,6 @@ from pathlib import Path
 from agentforge.client import PhaseClient
 from agentforge.kit.phase import PhaseSpec
 from agentforge.v1 import event_pb2, phase_pb2
-from tests.contract.conftest import pipeline
 from tests.contract.examples import Example, inputs_for
 from tests.harness import phase_service, running, worker_pids
 
@@ -67,9 +66,9 @@ def finish(client: PhaseClient, run_id: str, example: Example, inputs: list[obje
     raise AssertionError(run)
 
 
-def test_killed_workers(spec: PhaseSpec, tmp_path: Path, example: Example) -> None:
+def test_killed_workers(spec: PhaseSpec, tmp_path: Path, example: Example, pipeline: str) -> None:
     home = tmp_path / "home"
-    with running(phase_service(spec.name, home, pipeline())) as client:
+    with running(phase_service(spec.name, home, pipeline)) as client:
         inputs: list[object] = [*inputs_for(spec, home)]
         calm = outputs(finish(client, "calm", example, inputs))
         thread, hits = killing(lambda: kill_a_worker(home), example.kills, spec.name)
@@ -82,9 +81,9 @@ def test_killed_workers(spec: PhaseSpec, tmp_path: Path, example: Example) -> No
     assert hits, "the run was over before anything was killed: make the example longer"
 
 
-def test_killed_services(spec: PhaseSpec, tmp_path: Path, example: Example) -> None:
+def test_killed_services(spec: PhaseSpec, tmp_path: Path, example: Example, pipeline: str) -> None:
     home = tmp_path / "home"
-    service = phase_service(spec.name, home, pipeline())
+    service = phase_service(spec.name, home, pipeline)
     chance = random.Random(spec.name)
     with running(service) as client:
         inputs: list[object] = [*inputs_for(spec, home)]
