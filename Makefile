@@ -33,6 +33,7 @@ check: setup ## Lint, types, import walls, the contract, and that generated code
 	$(BIN)/mypy
 	PYTHONPATH=services:gateway $(BIN)/lint-imports
 	$(BIN)/python -m tests.tools.check_proto
+	$(BIN)/python -m tests.tools.check_walls
 	$(BIN)/python -m tests.tools.check_size
 
 fix: setup ## Apply what ruff can mend

@@ -78,4 +78,4 @@ def test_nested_shows_no_answer_of_another_split() -> None:
                 continue  # nothing but what changes nothing
             assert split_of(essence) is Split.TRAIN, prompt
             answered += 1
-    assert answered > 100
+    assert answered > 80

@@ -128,7 +128,7 @@ def test_specialists_differ_in_threshold_and_capacity_and_not_in_shape(whole: Ru
     assert len(sizes) == 1
 
 
-@pytest.mark.parametrize("message", ["trunk", "memory_integration", "measuring reasoning"])
+@pytest.mark.parametrize("message", ["memory_integration", "measuring reasoning"])
 def test_killed_in_any_stage_it_ends_with_the_same_digests(whole: RunDirectory, message: str) -> None:
     run = ask(whole.home, f"killed-{message.replace(' ', '-')}")
     worker = start(run)
