@@ -118,7 +118,7 @@ class AsyncPhaseClient:
                         return
                 return
             except grpc.aio.AioRpcError as error:
-                pause = following.pause_after(forge_error(error))
+                pause = following.pause_after(forge_error(error, self.target))
             finally:
                 call.cancel()
             await asyncio.sleep(pause)
@@ -161,6 +161,6 @@ class AsyncPhaseClient:
         try:
             answer = await method(request, timeout=max(self._timeout, at_least_s), metadata=self._metadata)
         except grpc.aio.AioRpcError as error:
-            raise forge_error(error) from None
+            raise forge_error(error, self.target) from None
         self._reached = True
         return answer

@@ -108,7 +108,7 @@ class PhaseClient:
                         return
                 return
             except grpc.RpcError as error:
-                pause = following.pause_after(forge_error(error))
+                pause = following.pause_after(forge_error(error, self.target))
             finally:
                 call.cancel()
             time.sleep(pause)
@@ -150,6 +150,6 @@ class PhaseClient:
         try:
             answer = method(request, timeout=max(self._timeout, at_least_s), metadata=self._metadata)
         except grpc.RpcError as error:
-            raise forge_error(error) from None
+            raise forge_error(error, self.target) from None
         self._reached = True
         return answer

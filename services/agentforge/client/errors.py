@@ -38,14 +38,16 @@ _HINTS = {
 }
 
 
-def forge_error(error: grpc.RpcError) -> ForgeError:
-    """Of either a blocking or an asyncio call."""
+def forge_error(error: grpc.RpcError, target: str = "") -> ForgeError:
+    """Of either a blocking or an asyncio call, to the service at `target`."""
     call: Any = error  # both kinds have these methods; grpc's stubs tell only of one
     code: str = call.code().name
     text = call.details() or code.lower().replace("_", " ")
     status = _status(call.trailing_metadata() or ())
     if status is None:  # from grpc itself, or from something on the way
         cls = errors.Unavailable if code == "DEADLINE_EXCEEDED" else _CLASSES.get(code, ForgeError)
+        if target and cls is errors.Unavailable:
+            text = f"no answer from the service at {target}: {text}"
         return cls(text, reason=code, next_step=_HINTS.get(code, ""))
     info = _first(status, error_details_pb2.ErrorInfo())
     cls = _BY_REASON.get(info.reason) or _CLASSES.get(code, ForgeError)
