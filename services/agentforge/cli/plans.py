@@ -90,7 +90,8 @@ def _show(plan: dict[str, Any], *, as_json: bool) -> int:
         return 0
     for number, phase in enumerate(plan["plan"], 1):
         kinds = f"{_kinds(phase['takes'])} -> {_kinds(phase['makes'])}"
-        print(f"{number}. {phase['phase']}   {kinds}   at {phase['target']}")
+        where = phase["target"] if phase["target"] == _EMBEDDED else f"at {phase['target']}"
+        print(f"{number}. {phase['phase']}: {kinds}, {where}")
         for key, value in sorted(phase["config"].items()):
             print(f"     {key}: {json.dumps(value, ensure_ascii=False)}")
     machine = plan["machine"]
