@@ -5,5 +5,6 @@ from pathlib import Path
 from agentforge.kit.phase import Pipeline
 
 PIPELINE = Pipeline(
+    "agentforge.phase1_cognate.config:PHASE",
     presets=Path(__file__).parent / "presets",
 )

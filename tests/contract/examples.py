@@ -22,9 +22,21 @@ class Example:
     kills: int = 4
 
 
+_FEW_STEPS = {"steps": 7, "batch": 4, "warmup": 2, "checkpoint_every": 3, "threads": 1}
+_COGNATE = {
+    "model": {"num_hidden_layers": 1},
+    "data": {"vocabulary": 320, "every": 40},
+    **{
+        stage: {"train": _FEW_STEPS}
+        for stage in ("trunk", "reasoning", "memory_integration", "adaptive_computation")
+    },
+    "evaluation": {"items": 12, "texts": 2, "text_bytes": 300},
+}
+
 EXAMPLES = {
     "echo": Example(config={"samples": 2000}, kills=4),
     "count": Example(config={"n": 40, "every": 2, "step_s": 0.02}, kills=12),
+    "cognate": Example(preset="tiny", config=_COGNATE, kills=2),
 }
 """Phases that are not named here run on their `tiny` preset."""
 

@@ -7,18 +7,22 @@ Measured on the tiny model (docs/cognate.md): without its drill, recall stays at
 from __future__ import annotations
 
 import random
-import re
 import string
 
 import numpy as np
 
 from agentforge.data.codec import Codec
-from agentforge.data.generate import ItemStream
-from agentforge.data.items import Item
+from agentforge.data.items import ANSWER_CUE
 from agentforge.data.rows import IGNORED, Numbered, Row, RowSource
 from agentforge.data.splits import Split, split_of
 from agentforge.kit.rng import Rng
 from agentforge.phase1_cognate.config import DataConfig
+
+MODULUS = 5  # of the nested family
+_PROMPT = f"Q: {{}} mod {MODULUS} = {ANSWER_CUE}"
+_REAL = [(sign, number) for sign in "+-*" for number in range(2 if sign == "*" else 1, MODULUS)]
+_IDLE = [("+", 0), ("-", 0), ("*", 1)]  # change nothing, so the family has none of them
+_IDLE_SHARE = 0.5  # of the operations
 
 _DRAWS = 10  # pairs in a row of the recall drill
 
@@ -61,28 +65,46 @@ class RecallDrill(Numbered):
 
 
 class NestedDrill(Numbered):
-    """Items of nested whose every number has the value so far as its label: ((3+4)*2) has 3, 2 and 4.
+    """Nested expressions; some operations change nothing: ((3+0)*2). Every number has the value so far as label.
 
-    A label stands at the place of the next token, which is another one; the loss does not mind.
+    To apply an operation to a value that is written nowhere is a step that answers alone do not teach. Behind an
+    operation that changed nothing that value is a digit of the text, which is easy to find; from there the model
+    comes to find any value. A label stands at the place of the next token, which is another one; the loss does not
+    mind.
     """
 
     name = "nested_drill"
 
     def __init__(self, codec: Codec, depths: tuple[int, ...], seed: int) -> None:
-        self.codec = codec
-        self.items = ItemStream("nested", Split.TRAIN, Rng(seed, f"data/{self.name}").seed, depths)
+        self.codec, self.depths, self.seed = codec, depths, seed
         self._digits = {codec.ids(digit)[0] for digit in string.digits}
 
     def row(self, number: int) -> Row:
-        item = self.items.item(number)
-        ids, learned = self.codec.item_ids(item)
-        labels = np.where(learned, ids, IGNORED)
+        rng = Rng(self.seed, f"data/{self.name}", number).python()
+        expression, values = self._drawn(rng, rng.choice(self.depths))
+        ids = self.codec.ids(_PROMPT.format(expression))
+        value, learned = values[-1]
+        answer = [*self.codec.ids(f" {value}"), self.codec.eos]
+        labels = [IGNORED] * len(ids) + (answer if learned else [IGNORED] * len(answer))
         numbers = [place for place, token in enumerate(ids) if token in self._digits]
-        labels[numbers[0] + 1] = ids[numbers[0]]
-        for place, (value, prompt) in zip(numbers[1:], inner_values(item), strict=False):
-            if split_of(prompt) is Split.TRAIN:
+        for place, (value, learned) in zip(numbers, values, strict=False):  # the last number is the modulus
+            if learned:
                 labels[place + 1] = self.codec.ids(str(value))[0]
-        return Row(np.array(ids, np.int64), labels.astype(np.int64))
+        return Row(np.array(ids + answer, np.int64), np.array(labels, np.int64))
+
+    def _drawn(self, rng: random.Random, depth: int) -> tuple[str, list[tuple[int, bool]]]:
+        """An expression, and the value after each of its numbers, with whether it may be learned."""
+        value = rng.randrange(MODULUS)
+        written = essence = str(value)  # the essence lacks what changes nothing: it is the problem that is split
+        values = [(value, True)]
+        for _ in range(depth):
+            idle = rng.random() < _IDLE_SHARE
+            sign, number = rng.choice(_IDLE if idle else _REAL)
+            written = _applied(written, sign, number)
+            essence = essence if idle else _applied(essence, sign, number)
+            value = {"+": value + number, "-": value - number, "*": value * number}[sign] % MODULUS
+            values.append((value, split_of(_PROMPT.format(f"({essence})")) is Split.TRAIN))
+        return f"({written})", values
 
 
 def recall_key(asked: str, facts: dict[str, str]) -> str:
@@ -90,17 +112,8 @@ def recall_key(asked: str, facts: dict[str, str]) -> str:
     return f"recall {asked} in " + " ".join(sorted(name + value for name, value in facts.items()))
 
 
-def inner_values(item: Item) -> list[tuple[int, str]]:
-    """(value, prompt that asks for it) of each operation of an item of nested, innermost first."""
-    before, expression, after = re.split(r"(?<=^Q: )(\S+)(?= mod )", item.prompt)
-    modulus = int(re.search(r"mod (\d+)", after)[1])  # type: ignore[index]
-    value = int(re.search(r"\d+", expression)[0])  # type: ignore[index]
-    found = []
-    for depth, closing in enumerate(re.finditer(r"([+*-])(\d+)\)", expression), start=1):
-        sign, number = closing[1], int(closing[2])
-        value = {"+": value + number, "-": value - number, "*": value * number}[sign] % modulus
-        found.append((value, before + expression[item.difficulty - depth : closing.end()] + after))
-    return found
+def _applied(expression: str, sign: str, number: int) -> str:
+    return f"({expression}){sign}{number}" if len(expression) > 1 else f"{expression}{sign}{number}"
 
 
 def _facts(rng: random.Random, count: int) -> dict[str, str]:

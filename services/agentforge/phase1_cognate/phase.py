@@ -32,7 +32,8 @@ def run(context: PhaseContext, config: CognateConfig) -> None:
         base = trunk
         if config.init == "independent":
             start = f"{name}_start"
-            base = stages.run(start, partial(training, start, config, corpus, config.trunk, specialist.seed))
+            seed = Rng(specialist.seed, "cognate/independent").seed  # or seed 42 would be the trunk's own start
+            base = stages.run(start, partial(training, start, config, corpus, config.trunk, seed))
         finished[name] = stages.run(name, partial(branch, name, config, corpus, specialist, base))
     with settled(config.trunk.train):
         publish(context, config, corpus, finished)
