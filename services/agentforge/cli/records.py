@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentforge.cli import results
 from agentforge.cli.connect import connect_gateway, connect_phase
-from agentforge.cli.progress import follower, measurement_text
+from agentforge.cli.progress import follower
 from agentforge.kit.errors import InvalidInput
 from agentforge.kit.paths import check_run_id, home
 from agentforge.kit.records import from_struct
@@ -156,8 +156,7 @@ def _print_run(shown: dict[str, Any]) -> None:
         print(f"\n{part['phase']}: {part['state'] or 'not begun'}{spent}{reused}")
         for output in part["outputs"]:
             print(f"  {output['name']} ({output['kind']}): {output['path']}")
-        for measured in part["measurements"]:
-            print(f"  {measurement_text(measured)}")
+        results.print_measurements(part["measurements"])
         if error := part["error"]:
             print(f"  error: {error['message']}\n  next:  {error['next_step']}")
     if shown.get("phases") is not None and shown["error"]:

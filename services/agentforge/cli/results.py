@@ -137,6 +137,13 @@ def deliver_into(result: dict[str, Any], home: Path, made: Sequence[ArtifactRef]
     return 0
 
 
+def print_measurements(measured: Iterable[dict[str, Any]]) -> None:
+    """Results of the whole run. The last of a series (a loss in training) is left to `watch` and --json."""
+    for one in measured:
+        if one.get("step") is None:
+            print(f"  {measurement_text(one)}")
+
+
 def finish(result: Mapping[str, Any], code: int, *, as_json: bool, resume_hint: str) -> int:
     """Print the result, as a line or for people, and hand on the exit code."""
     if as_json:
@@ -145,8 +152,7 @@ def finish(result: Mapping[str, Any], code: int, *, as_json: bool, resume_hint: 
     print(f"run {result['run_id']}: {result['state']} after {result['seconds']:.1f} s")
     for output in result["outputs"]:
         print(f"  {output['name']} ({output['kind']}): {output['path']}")
-    for measured in result["measurements"]:
-        print(f"  {measurement_text(measured)}")
+    print_measurements(result["measurements"])
     if error := result["error"]:
         print_error({"violations": (), **error})
     if code and result["state"] != "SUCCEEDED":
