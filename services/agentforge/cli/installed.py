@@ -36,7 +36,7 @@ def packages() -> Iterator[Fact]:
         yield Fact("packages", "warn", "agentforge runs from its sources, not installed", "pip install -e '.[all]'")
         return
     yield _extra("packages", "", declared)
-    for extra in ("learn", "gateway", "postgres"):
+    for extra in ("learn", "data", "gateway", "postgres"):
         yield _extra(f"[{extra}]", extra, declared)
 
 
