@@ -42,6 +42,12 @@ Target = Annotated[
     str,
     typer.Option("--target", metavar="HOST:PORT", help="A running phase service. Absent: one inside this process."),
 ]
+Model = Annotated[
+    Path, typer.Argument(metavar="MODEL", help="A model's directory: a run's output, or any of Hugging Face.")
+]
+TrustCode = Annotated[
+    bool, typer.Option("--trust-remote-code", help="Run code that is stored in the model's directory.")
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything and print the plan; start nothing.")]
 
 
@@ -171,6 +177,42 @@ def resume(
     from agentforge.cli.resume import resume_run
 
     return resume_run(Place(phase, target, gateway), run_id, as_json=as_json)
+
+
+@app.command()
+def chat(
+    model: Model,
+    prompts: Annotated[
+        list[str] | None, typer.Option("--prompt", metavar="TEXT", help="Ask this and end. May be repeated.")
+    ] = None,
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest answer, in tokens.")] = 128,
+    temperature: Annotated[float, typer.Option(min=0, help="0: the likeliest token, always.")] = 0.0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the dice, where the temperature is above 0.")] = 0,
+    trust_remote_code: TrustCode = False,
+    as_json: Json = False,
+) -> int:
+    """Talk with a model; without --prompt, line by line until Ctrl-D or Ctrl-C."""
+    from agentforge.cli.chat import ChatOptions
+    from agentforge.cli.chat import chat as talk
+
+    return talk(ChatOptions(model, prompts or [], max_new_tokens, temperature, seed, trust_remote_code, as_json))
+
+
+@app.command("eval")
+def evaluate(
+    model: Model,
+    families: Annotated[
+        list[str] | None, typer.Option("--family", metavar="NAME", help="Only this family. May be repeated.")
+    ] = None,
+    items: Annotated[int, typer.Option(min=1, max=100_000, help="Held-out items of each family.")] = 250,
+    trust_remote_code: TrustCode = False,
+    as_json: Json = False,
+) -> int:
+    """Measure a model on held-out items of the task families and on held-out text."""
+    from agentforge.cli.eval import EvalOptions
+    from agentforge.cli.eval import evaluate as measure
+
+    return measure(EvalOptions(model, families or [], items, trust_remote_code, as_json))
 
 
 @app.command()

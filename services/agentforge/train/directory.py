@@ -1,0 +1,66 @@
+"""What lies in a model's directory, told from the files alone: before a weight is read, and without torch."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agentforge.data.tokenizer import check_tokenizer
+from agentforge.kit.errors import DataLoss, InvalidInput, NotFound
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+
+def model_directory(path: Path) -> Path:
+    """The directory that holds config.json: the one given, or the only one inside it (or inside its output/)."""
+    if not path.is_dir():
+        message = f"there is no directory {path}"
+        step = "Give a model's directory, such as $AGENTFORGE_HOME/runs/RUN_ID/cognate/output/reasoning."
+        raise NotFound(message, reason="MODEL_NOT_FOUND", field=str(path), next_step=step)
+    if (path / "config.json").is_file():
+        return path
+    inner = sorted({each.parent for pattern in ("*", "output/*") for each in path.glob(f"{pattern}/config.json")})
+    if len(inner) == 1:
+        return inner[0]
+    step = f"Give one of {', '.join(map(str, inner))}." if inner else "Give a model's directory."
+    message = f"{path} holds no config.json, so it is no model"
+    raise InvalidInput(message, reason="NOT_A_MODEL", field=str(path), next_step=step)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise DataLoss(f"{path} is not JSON: {error}", reason="BROKEN_FILE", field=str(path)) from error
+    if not isinstance(value, dict):
+        raise DataLoss(f"{path} holds no JSON object", reason="BROKEN_FILE", field=str(path))
+    return value
+
+
+def refuse_code(path: Path, described: dict[str, Any]) -> None:
+    if "auto_map" in described:
+        message = f"{path} wants code of its own to be run"
+        step = "Read that code; if you trust it, give --trust-remote-code."
+        raise InvalidInput(message, reason="REMOTE_CODE_REFUSED", field="auto_map", next_step=step)
+
+
+def check_weights(directory: Path) -> None:
+    if any(directory.glob("*.safetensors")):
+        return
+    pickled = min((each for each in directory.iterdir() if each.suffix in (".bin", ".pt", ".pth")), default=None)
+    if pickled is None:
+        message = f"{directory} holds no weights (model.safetensors)"
+        raise InvalidInput(message, reason="NO_WEIGHTS", field=str(directory))
+    message = f"{pickled} is a pickle, which could run code; only safetensors are loaded"
+    step = "Save the model once more: save_pretrained writes safetensors."
+    raise InvalidInput(message, reason="PICKLE_REFUSED", field=str(pickled), next_step=step)
+
+
+def check_trained_with(directory: Path, tokenizer: PreTrainedTokenizerFast) -> None:
+    """Our models record the digest of their tokenizer: one of equal size could still be another."""
+    record = directory / "training.json"
+    digest = read_json(record).get("tokenizer") if record.is_file() else None
+    if isinstance(digest, str):
+        check_tokenizer(tokenizer, digest, str(directory))

@@ -1,0 +1,130 @@
+"""What any model can do, by numbers: exact answers per task family, and bits per byte, on the test split alone."""
+
+from __future__ import annotations
+
+import ast
+import platform
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from agentforge.data.codec import Codec
+from agentforge.data.generate import ItemStream
+from agentforge.data.items import Item
+from agentforge.data.sources.documents import SplitSource
+from agentforge.data.sources.stdlib import StandardLibrary
+from agentforge.data.splits import Split, assert_split
+from agentforge.data.tasks import FAMILIES
+from agentforge.kit.errors import InvalidInput
+from agentforge.kit.measure import Measurement
+from agentforge.train.evaluate import answer_accuracy, item_loss, perplexity, text_bits
+from agentforge.train.loading import LoadedModel
+from agentforge.train.talk import first_tokens
+
+_SEED = 0  # of the items: one set for all models, or their numbers could not be compared
+_LARGEST_EXPONENT = 700  # beyond, the exponential is no number
+_TEXTS, _CHARACTERS = 40, 2_000
+_ROW = 256  # tokens
+_ROOM = 5  # tokens that evaluate.answers lets a model say beyond the right answer, and one at the start
+_LOGITS = 1 << 26  # numbers held at once: 256 MiB
+
+
+@dataclass(frozen=True)
+class Plan:
+    items: dict[str, list[Item]]  # by family
+    skipped: dict[str, str]  # why something is not measured
+
+
+class LedCodec(Codec):
+    """For tokenizers that begin every text with a token of their own: their models know no text without it."""
+
+    def __init__(self, bare: Codec) -> None:
+        super().__init__(bare.tokenizer)
+        self.bare, self.lead = bare, first_tokens(bare.tokenizer)
+
+    def ids(self, text: str) -> list[int]:
+        return [*self.lead, *self.bare.ids(text)]
+
+    def document_ids(self, text: str) -> list[int]:
+        return [*self.lead, *self.bare.document_ids(text)]
+
+    def item_ids(self, item: Item) -> tuple[list[int], list[bool]]:
+        ids, learned = self.bare.item_ids(item)
+        return [*self.lead, *ids], [*[False] * len(self.lead), *learned]
+
+
+def codec_of(loaded: LoadedModel) -> Codec:
+    bare = Codec(loaded.tokenizer)
+    return LedCodec(bare) if first_tokens(loaded.tokenizer) else bare
+
+
+def plan(loaded: LoadedModel, codec: Codec, count: int, names: Sequence[str] = ()) -> Plan:
+    """Items of the named families, or of all that fit the model's context."""
+    items: dict[str, list[Item]] = {}
+    skipped: dict[str, str] = {}
+    for name in dict.fromkeys(names or FAMILIES):
+        found = ItemStream(name, Split.TEST, _SEED).distinct(count, all_if_fewer=True)
+        assert_split((item.canonical for item in found), Split.TEST)
+        longest = max(_length(loaded, codec, item) for item in found)
+        if loaded.context is None or longest <= loaded.context:
+            items[name] = found
+            continue
+        skipped[name] = f"items of up to {longest:,} tokens; the model sees {loaded.context:,}"
+        if names:
+            message = f"{name} has {skipped[name]}"
+            raise InvalidInput(message, reason="PROMPT_TOO_LONG", field=name, next_step="Leave this family out.")
+    return Plan(items, skipped)
+
+
+def _length(loaded: LoadedModel, codec: Codec, item: Item) -> int:
+    if loaded.slides:
+        return len(codec.ids(item.prefix + item.prompt))
+    return len(codec.item_ids(item)[0]) + _ROOM
+
+
+def examine(loaded: LoadedModel, codec: Codec, planned: Plan) -> Iterator[Measurement]:
+    """`parameters`, `accuracy/<family>`, `answer_loss`, `answer_perplexity`, and `bits_per_byte` where exact."""
+    model = loaded.model
+    yield Measurement("parameters", model.num_parameters(), "1", "counted in the tensors", 1)
+    for items in planned.items.values():
+        (measured,) = answer_accuracy(model, codec, items, prefix="")
+        yield _renamed(measured)
+    asked = [item for items in planned.items.values() for item in items]
+    if asked:
+        longest = max(len(codec.item_ids(item)[0]) for item in asked)
+        loss = item_loss(model, codec, asked, name="answer_loss", batch=_batch(codec, longest))
+        yield loss
+        if loss.value < _LARGEST_EXPONENT:
+            yield perplexity(loss, "answer_perplexity")
+    texts = held_out_texts()
+    if counts_bytes(codec, texts):
+        row = min(_ROW, loaded.context or _ROW)
+        batch = _batch(codec, row)
+        bits = text_bits(model, codec, texts, name="bits_per_byte", length=row, batch=batch)
+        source = f"docstrings of modules of Python {platform.python_version()}"
+        yield Measurement(bits.name, bits.value, bits.unit, f"{bits.method}; {source}", bits.n)
+    else:
+        planned.skipped["bits_per_byte"] = "the tokenizer is not byte-level: its tokens do not say how many bytes"
+
+
+def held_out_texts() -> list[str]:
+    """The docstrings of modules of Python's library that belong to the test split, one of each."""
+    found = []
+    with warnings.catch_warnings(action="ignore", category=SyntaxWarning):
+        for module, _ in SplitSource(StandardLibrary(), Split.TEST).read():
+            found.append(ast.get_docstring(ast.parse(module.text)) or "")
+    return [text[:_CHARACTERS] for text in found if text][:_TEXTS]
+
+
+def counts_bytes(codec: Codec, texts: Sequence[str]) -> bool:
+    """Whether the tokens of these texts say exactly how many bytes they stand for."""
+    sizes = codec.token_bytes()
+    return all(int(sizes[codec.document_ids(text)].sum()) == len(text.encode()) for text in texts)
+
+
+def _batch(codec: Codec, length: int) -> int:
+    return max(1, min(256, _LOGITS // (length * codec.vocabulary)))
+
+
+def _renamed(one: Measurement) -> Measurement:
+    return Measurement(one.name.removeprefix("/"), one.value, one.unit, one.method, one.n, one.spread)

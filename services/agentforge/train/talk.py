@@ -1,0 +1,134 @@
+"""Talking with a model: a prompt in the form that it was trained on, and what it says, as it says it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import torch
+from transformers import GenerationConfig
+from transformers.generation.streamers import BaseStreamer
+
+from agentforge.data.codec import Codec
+from agentforge.data.items import ANSWER_CUE, STEPS_CUE
+from agentforge.data.tokenizer import BOS, EOS, PAD
+from agentforge.kit.errors import InvalidInput
+from agentforge.kit.rng import Rng
+from agentforge.train.loading import LoadedModel
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+_PROBLEM = re.compile(r"(\d+)\s*([-+*])\s*(\d+)\s*=?")
+_COOLEST, _HOTTEST = 1e-3, 100.0  # beyond, softmax overflows or says nothing but noise
+
+
+class Talker:
+    """Every prompt is answered by itself: nothing is remembered from one to the next."""
+
+    def __init__(
+        self, loaded: LoadedModel, *, max_new_tokens: int = 128, temperature: float = 0.0, seed: int = 0
+    ) -> None:
+        if temperature != 0 and not _COOLEST <= temperature <= _HOTTEST:
+            message = f"a temperature of {temperature} is neither 0 (greedy) nor from {_COOLEST} to {_HOTTEST:g}"
+            raise InvalidInput(message, reason="OUT_OF_RANGE", field="temperature")
+        self.loaded, self.codec = loaded, Codec(loaded.tokenizer)
+        self.max_new_tokens, self.temperature, self.seed = max_new_tokens, temperature, seed
+        self._said = 0
+
+    def ids(self, prompt: str) -> list[int]:
+        """The prompt as the model reads it; refused where it cannot read all of it."""
+        _check_text(prompt)
+        tokenizer = self.loaded.tokenizer
+        if tokenizer.chat_template:
+            turn = [{"role": "user", "content": prompt}]
+            text = str(tokenizer.apply_chat_template(turn, add_generation_prompt=True, tokenize=False))
+            ids = self.codec.ids(text)  # a template writes its special tokens itself
+        else:
+            ids = [*first_tokens(tokenizer), *self.codec.ids(as_trained(prompt, tokenizer))]
+        limit = self.loaded.context
+        if limit is not None and len(ids) + (not self.loaded.slides) > limit:
+            message = f"the prompt has {len(ids):,} tokens, and the model sees {limit:,}, what it says included"
+            message = message.removesuffix(", what it says included") if self.loaded.slides else message
+            raise InvalidInput(message, reason="PROMPT_TOO_LONG", field="prompt", next_step="Shorten it.")
+        return ids
+
+    @torch.no_grad()
+    def say(self, prompt: str, hear: Callable[[str], object] = lambda piece: None) -> str:
+        """What the model says, without its end; `hear` gets it in pieces as they come."""
+        ids, voice = self.ids(prompt), _Voice(self.codec, hear)
+        torch.manual_seed(Rng(self.seed, "chat", self._said).seed)  # transformers knows no other way
+        self._said += 1
+        ids_1T = torch.tensor([ids], device=self.loaded.model.device)
+        self.loaded.model.generate(
+            input_ids=ids_1T,
+            attention_mask=torch.ones_like(ids_1T),
+            generation_config=self._how(len(ids)),
+            streamer=voice,
+        )
+        return voice.text
+
+    def _how(self, given: int) -> GenerationConfig:
+        room = self.max_new_tokens
+        if self.loaded.context is not None and not self.loaded.slides:
+            room = min(room, self.loaded.context - given)
+        sampling: dict[str, Any] = {}
+        if self.temperature:
+            sampling = {"do_sample": True, "temperature": self.temperature, "top_k": 0}
+        return GenerationConfig(  # type: ignore[no-untyped-call]
+            max_new_tokens=room, eos_token_id=self.codec.eos, pad_token_id=self.codec.pad, **sampling
+        )
+
+
+class _Voice(BaseStreamer):
+    """Turns tokens into text as they come; a character of several tokens waits until it is whole."""
+
+    def __init__(self, codec: Codec, hear: Callable[[str], object]) -> None:
+        self.codec, self.hear = codec, hear
+        self.text = ""
+        self._ids: list[int] = []
+        self._prompt_seen = False
+
+    def put(self, value: torch.Tensor) -> None:
+        if self._prompt_seen:
+            self._ids += [number for number in value.flatten().tolist() if number != self.codec.eos]
+            self._tell(last=False)
+        self._prompt_seen = True
+
+    def end(self) -> None:
+        self._tell(last=True)
+
+    def _tell(self, *, last: bool) -> None:
+        text = self.codec.text(self._ids).removeprefix(" ")  # it only parts the answer from the prompt
+        if last or not text.endswith("\ufffd"):
+            piece, self.text = text[len(self.text) :], text
+            if piece:
+                self.hear(piece)
+
+
+def as_trained(prompt: str, tokenizer: PreTrainedTokenizerFast) -> str:
+    """docs/data.md: our models learn from "Q: 25 + 17 = A:". Other prompts, and other models', stay as they are."""
+    if tokenizer.convert_ids_to_tokens([0, 1, 2]) != [BOS, EOS, PAD]:  # so every tokenizer of ours begins
+        return prompt
+    problem = _PROBLEM.fullmatch(prompt.strip())
+    if problem is not None:
+        return f"Q: {problem[1]} {problem[2]} {problem[3]} = {ANSWER_CUE}"
+    if not prompt.startswith("Q:"):
+        return prompt
+    question = prompt.rstrip()
+    return question if question.endswith((ANSWER_CUE, STEPS_CUE)) else f"{question} {ANSWER_CUE}"
+
+
+def first_tokens(tokenizer: PreTrainedTokenizerFast) -> list[int]:
+    """What this tokenizer puts before every text: nothing (ours), or the token for its beginning."""
+    start = tokenizer.bos_token_id
+    return [start] if isinstance(start, int) and tokenizer("a").input_ids[:1] == [start] else []
+
+
+def _check_text(prompt: str) -> None:
+    if not prompt.strip():
+        raise InvalidInput("the prompt is empty", reason="EMPTY_PROMPT", field="prompt", next_step="Say something.")
+    if any("\ud800" <= character <= "\udfff" for character in prompt):
+        message = "the prompt is not UTF-8 text"
+        raise InvalidInput(message, reason="NOT_TEXT", field="prompt")
