@@ -18,7 +18,7 @@ from agentforge.v1 import event_pb2, pipeline_pb2
 from agentforge.v1.pipeline_pb2_grpc import PipelineServiceStub
 from tests.harness import Service, gateway_service, phase_service, worker_pids
 
-KILLS = 12
+KILLS = 16  # rounds; every second one kills a phase service as well: 24 services and gateways in all
 
 
 class Cluster:
@@ -60,7 +60,7 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
 def spec() -> pipeline_pb2.PipelineSpec:
     echo, count = struct_pb2.Struct(), struct_pb2.Struct()
     echo.update({"text": "storm", "samples": 500})
-    count.update({"n": 60, "every": 2, "step_s": 0.05})
+    count.update({"n": 150, "every": 2, "step_s": 0.05})
     return pipeline_pb2.PipelineSpec(until_phase="count", config={"echo": echo, "count": count}, no_reuse=True)
 
 
