@@ -77,5 +77,5 @@ def _text(place: Path) -> None:
     (place / "text.txt").write_text("one, two, three")
 
 
-MAKERS: dict[str, Callable[[Path], None]] = {"text": _text}
+MAKERS: dict[str, Callable[[Path], None]] = {"text": _text, "corpus": _text}
 """Artifact kind to what writes the smallest one of it."""

@@ -14,7 +14,7 @@ from agentforge.kit.phase import PhaseSpec
 from agentforge.kit.refs import ArtifactRef
 from agentforge.v1 import event_pb2, phase_pb2
 from agentforge.v1.phase_pb2_grpc import PhaseServiceStub
-from tests.contract.examples import Example
+from tests.contract.examples import MAKERS, Example
 from tests.harness import Service
 
 Inputs = list[ArtifactRef]
@@ -134,14 +134,18 @@ def test_unknown_runs_are_not_found(client: PhaseClient) -> None:
         list(client.watch("never-made"))
 
 
-def test_an_input_that_changed_after_it_was_named_is_refused(
-    client: PhaseClient, spec: PhaseSpec, inputs: Inputs, example: Example
+def test_an_input_that_is_not_what_its_digest_says_is_refused(
+    client: PhaseClient, spec: PhaseSpec, home: Path, example: Example, inputs: Inputs
 ) -> None:
-    if not inputs:
-        wrong = [ArtifactRef("text", "text", "mine", "0" * 64)]
-    else:
-        wrong = [ArtifactRef(i.name, i.kind, i.path, "0" * 64) for i in inputs]
+    if not spec.takes:
+        return  # nothing can be given to it
+    slot = spec.takes[0]
+    place = home / "altered"
+    place.mkdir()
+    MAKERS[slot.kind](place)
+    altered = ArtifactRef(slot.name, slot.kind, "altered", "0" * 64)
+    others = [given for given in inputs if given.name != slot.name]
     with pytest.raises(ForgeError) as refused:
-        client.run("wrong-digest", example.config, wrong, preset=example.preset)
-    assert refused.value.reason
-    assert "0" * 8 in str(refused.value) or "digest" in str(refused.value) or not inputs
+        client.run("wrong-digest", example.config, [altered, *others], preset=example.preset)
+    assert refused.value.grpc_code == "DATA_LOSS" or "DIGEST" in refused.value.reason, refused.value
+    assert "altered" in str(refused.value)

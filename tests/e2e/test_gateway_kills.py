@@ -60,7 +60,7 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
 def spec() -> pipeline_pb2.PipelineSpec:
     echo, count = struct_pb2.Struct(), struct_pb2.Struct()
     echo.update({"text": "storm", "samples": 500})
-    count.update({"n": 150, "every": 2, "step_s": 0.05})
+    count.update({"n": 300, "every": 2, "step_s": 0.05})
     return pipeline_pb2.PipelineSpec(until_phase="count", config={"echo": echo, "count": count}, no_reuse=True)
 
 
@@ -81,10 +81,14 @@ def digests(run: pipeline_pb2.Pipeline) -> dict[str, list[str]]:
     return {phase.phase: [output.sha256 for output in phase.outputs] for phase in run.phases}
 
 
-def storm(cluster: Cluster, chance: random.Random) -> None:
+def storm(cluster: Cluster, chance: random.Random) -> int:
+    """How many rounds hit a run that was still going."""
+    done = cluster.home / "runs/stormy/count/DONE.json"
+    hits = 0
     for number in range(KILLS):
         time.sleep(chance.uniform(0.0, 0.25))
         victims: list[Service] = [cluster.gateway, *chance.sample(cluster.everything, number % 2)]
+        hits += not done.exists()
         for victim in dict.fromkeys(victims):
             victim.kill()
         for pid in worker_pids(cluster.home)[: number % 3 == 0]:
@@ -92,6 +96,7 @@ def storm(cluster: Cluster, chance: random.Random) -> None:
                 os.kill(pid, signal.SIGKILL)
         for victim in dict.fromkeys(victims):
             victim.start()
+    return hits
 
 
 def test_killed_gateways_services_and_workers(cluster: Cluster) -> None:
@@ -100,7 +105,7 @@ def test_killed_gateways_services_and_workers(cluster: Cluster) -> None:
     calm = finish(cluster, "calm")
     with cluster.stub() as stub:
         stub.StartPipeline(pipeline_pb2.StartPipelineRequest(run_id="stormy", spec=spec()), timeout=30)
-    storm(cluster, random.Random("storm"))
+    assert storm(cluster, random.Random("storm")) > KILLS // 2, "the run was over too soon: make it longer"
     assert digests(finish(cluster, "stormy")) == digests(calm)
     with cluster.stub() as stub:
         request = pipeline_pb2.WatchPipelineRequest(run_id="stormy")
