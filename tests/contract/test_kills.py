@@ -23,14 +23,16 @@ def outputs(run: phase_pb2.Run) -> dict[str, str]:
     return {output.name: output.sha256 for output in run.outputs}
 
 
-def killing(kill: Callable[[], bool], times: int, seed: str) -> tuple[threading.Thread, list[float]]:
+def killing(
+    kill: Callable[[], bool], times: int, seed: str, over: threading.Event
+) -> tuple[threading.Thread, list[float]]:
     """A thread that calls `kill` at random instants until it has hit `times` times or nothing is left to hit."""
     chance = random.Random(seed)
     hits: list[float] = []
 
     def work() -> None:
         deadline = time.monotonic() + 60
-        while len(hits) < times and time.monotonic() < deadline:
+        while len(hits) < times and time.monotonic() < deadline and not over.is_set():
             time.sleep(chance.uniform(0.0, 0.5))
             if kill():
                 hits.append(time.monotonic())
@@ -71,10 +73,12 @@ def test_killed_workers(spec: PhaseSpec, tmp_path: Path, example: Example, pipel
     with running(phase_service(spec.name, home, pipeline)) as client:
         inputs: list[object] = [*inputs_for(spec, home)]
         calm = outputs(finish(client, "calm", example, inputs))
-        thread, hits = killing(lambda: kill_a_worker(home), example.kills, spec.name)
+        over = threading.Event()
+        thread, hits = killing(lambda: kill_a_worker(home), example.kills, spec.name, over)
         client.start("stormy", example.config, inputs, preset=example.preset)  # type: ignore[arg-type]
         thread.start()
         assert outputs(finish(client, "stormy", example, inputs)) == calm
+        over.set()
         thread.join()
         sequences = [r["sequence"] for r in client.watch("stormy") if r["sequence"]]
     assert sequences == list(range(1, len(sequences) + 1))
