@@ -8,21 +8,19 @@ from __future__ import annotations
 
 import random
 import string
+from typing import cast
 
 import numpy as np
 
 from agentforge.data.codec import Codec
-from agentforge.data.items import ANSWER_CUE
 from agentforge.data.rows import IGNORED, Numbered, Row, RowSource
 from agentforge.data.splits import Split, split_of
+from agentforge.data.tasks import FAMILIES
+from agentforge.data.tasks.nested import Nested
 from agentforge.kit.rng import Rng
 from agentforge.phase1_cognate.config import DataConfig
 
-MODULUS = 5  # of the nested family
-_PROMPT = f"Q: {{}} mod {MODULUS} = {ANSWER_CUE}"
-_REAL = [(sign, number) for sign in "+-*" for number in range(2 if sign == "*" else 1, MODULUS)]
-_IDLE = [("+", 0), ("-", 0), ("*", 1)]  # change nothing, so the family has none of them
-_IDLE_SHARE = 0.5  # of the operations
+_NESTED = cast(Nested, FAMILIES["nested"])
 
 _DRAWS = 10  # pairs in a row of the recall drill
 
@@ -65,12 +63,9 @@ class RecallDrill(Numbered):
 
 
 class NestedDrill(Numbered):
-    """Nested expressions; some operations change nothing: ((3+0)*2). Every number has the value so far as label.
+    """Nested expressions in which every number has the value so far as label: in ((3+4)*2) mod 5 "3 2 4".
 
-    To apply an operation to a value that is written nowhere is a step that answers alone do not teach. Behind an
-    operation that changed nothing that value is a digit of the text, which is easy to find; from there the model
-    comes to find any value. A label stands at the place of the next token, which is another one; the loss does not
-    mind.
+    A label stands at the place of the next token, which is another one; the loss does not mind.
     """
 
     name = "nested_drill"
@@ -81,39 +76,22 @@ class NestedDrill(Numbered):
 
     def row(self, number: int) -> Row:
         rng = Rng(self.seed, f"data/{self.name}", number).python()
-        expression, values = self._drawn(rng, rng.choice(self.depths))
-        ids = self.codec.ids(_PROMPT.format(expression))
-        value, learned = values[-1]
-        answer = [*self.codec.ids(f" {value}"), self.codec.eos]
-        labels = [IGNORED] * len(ids) + (answer if learned else [IGNORED] * len(answer))
+        start, operations = _NESTED.problem(rng, rng.choice(self.depths))
+        items = [_NESTED.item(start, operations[: depth + 1]) for depth in range(len(operations))]
+        values = [(str(start), True)] + [(item.answer, item.split is Split.TRAIN) for item in items]
+        ids = self.codec.ids(items[-1].prompt)
+        answer = [*self.codec.ids(items[-1].completion), self.codec.eos]
+        labels = [IGNORED] * len(ids) + (answer if values[-1][1] else [IGNORED] * len(answer))
         numbers = [place for place, token in enumerate(ids) if token in self._digits]
         for place, (value, learned) in zip(numbers, values, strict=False):  # the last number is the modulus
             if learned:
-                labels[place + 1] = self.codec.ids(str(value))[0]
+                labels[place + 1] = self.codec.ids(value)[0]
         return Row(np.array(ids + answer, np.int64), np.array(labels, np.int64))
-
-    def _drawn(self, rng: random.Random, depth: int) -> tuple[str, list[tuple[int, bool]]]:
-        """An expression, and the value after each of its numbers, with whether it may be learned."""
-        value = rng.randrange(MODULUS)
-        written = essence = str(value)  # the essence lacks what changes nothing: it is the problem that is split
-        values = [(value, True)]
-        for _ in range(depth):
-            idle = rng.random() < _IDLE_SHARE
-            sign, number = rng.choice(_IDLE if idle else _REAL)
-            written = _applied(written, sign, number)
-            essence = essence if idle else _applied(essence, sign, number)
-            value = {"+": value + number, "-": value - number, "*": value * number}[sign] % MODULUS
-            values.append((value, split_of(_PROMPT.format(f"({essence})")) is Split.TRAIN))
-        return f"({written})", values
 
 
 def recall_key(asked: str, facts: dict[str, str]) -> str:
     """What the recall family's split hashes."""
     return f"recall {asked} in " + " ".join(sorted(name + value for name, value in facts.items()))
-
-
-def _applied(expression: str, sign: str, number: int) -> str:
-    return f"({expression}){sign}{number}" if len(expression) > 1 else f"{expression}{sign}{number}"
 
 
 def _facts(rng: random.Random, count: int) -> dict[str, str]:

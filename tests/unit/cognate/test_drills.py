@@ -62,20 +62,20 @@ def test_nested_labels_are_the_values_so_far() -> None:
     assert count > 100
 
 
-def test_nested_shows_no_answer_of_another_split() -> None:
-    """Also not by an operation that changes nothing: ((2+0)+3) is 2+3."""
+def test_nested_shows_no_value_of_another_split() -> None:
+    """Neither as the answer nor on the way: behind ((3+4)*2 stands the answer of "Q: ((3+4)*2) mod 5 = A:"."""
     drill = NestedDrill(codec(), (1, 2, 3), seed=1)
-    answered = 0
+    shown, hidden = 0, 0
     for number in range(200):
         row = drill.row(number)
-        prompt = codec().text(row.ids[:-3].tolist())
-        if row.labels[-1] != IGNORED:
-            essence = re.sub(r"(?:[+-]0|\*1)(?!\d)", "", prompt)
-            while essence != (essence := re.sub(r"\((\d)\)", r"\1", re.sub(r"\((\([^()]*\))\)", r"\1", essence))):
-                pass
-            inner = essence.removeprefix("Q: ").partition(" mod")[0]
-            if re.fullmatch(r"\d", inner):
-                continue  # nothing but what changes nothing
-            assert split_of(essence) is Split.TRAIN, prompt
-            answered += 1
-    assert answered > 80
+        text = codec().text(row.ids.tolist())
+        for before, _ in learned(row):
+            expression = before.removeprefix("Q: ").partition(" mod")[0].rstrip(")").lstrip("(")
+            if re.fullmatch(r"\d", expression):
+                continue  # the first number is no problem
+            depth = expression.count(")") + 1
+            assert split_of(f"{'(' * depth}{expression}) mod 5") is Split.TRAIN, text
+            shown += 1
+        hidden += len(re.findall(r"\d", text.partition(" mod")[0])) - len(learned(row)) > 0
+    assert shown > 300
+    assert hidden > 10

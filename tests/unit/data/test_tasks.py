@@ -80,9 +80,9 @@ def _value(expression: str) -> int:
     return int(eval(compile(ast.parse(expression.strip(), mode="eval"), "", "eval")))
 
 
-@given(seed=seeds, depth=st.integers(1, 6))
-def test_nested_answers_are_true_and_depth_is_depth(seed: int, depth: int) -> None:
-    item = FAMILIES["nested"].draw(random.Random(seed), depth)
+@given(name=st.sampled_from(["nested", "nested_sides"]), seed=seeds, depth=st.integers(1, 6))
+def test_nested_answers_are_true_and_depth_is_depth(name: str, seed: int, depth: int) -> None:
+    item = FAMILIES[name].draw(random.Random(seed), depth)
     expression = item.prompt.removeprefix("Q: ").removesuffix(" mod 5 = A:")
     assert int(item.answer) == _value(expression) % 5
     assert expression.count("(") == depth

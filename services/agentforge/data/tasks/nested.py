@@ -19,30 +19,40 @@ Operation = tuple[str, int, bool]
 
 @dataclass(frozen=True)
 class Nested(Family):
-    """`difficulty` operations, innermost first: (2*(3+4)) mod 5. Sums and products do not commute with each other,
-    so depth cannot be folded into one flat sum. Written tight: a sign and its bracket are one token, no spaces."""
+    """`difficulty` operations, innermost first: ((3+4)*2) mod 5. Sums and products do not commute with each other,
+    so depth cannot be folded into one flat sum. Written tight: a sign and its bracket are one token, no spaces.
 
+    With `sides`, an outer number may stand on the left, (2*(3+4)): it is then read before what it is applied to,
+    so a model that reads from left to right must keep it for later.
+    """
+
+    sides: bool = False
     modulus: int = 5
     signs: str = "+-*"
 
     def draw(self, rng: random.Random, difficulty: int) -> Item:
-        choices = [rng.choice(self._operations(inner=depth > 0)) for depth in range(difficulty)]
-        return self._item(rng.randrange(self.modulus), choices)
+        return self.item(*self.problem(rng, difficulty))
 
     def size(self, difficulty: int) -> int | None:
-        size: int = self.modulus * len(self._operations()) ** difficulty * 2 ** (difficulty - 1)
+        size: int = self.modulus
+        for depth in range(difficulty):
+            size *= len(self._operations(depth))
         return size if size <= _MOST_LISTED else None
 
     def space(self, difficulty: int) -> Iterator[Item]:
-        choices = [self._operations(inner=depth > 0) for depth in range(difficulty)]
+        choices = [self._operations(depth) for depth in range(difficulty)]
         for start in range(self.modulus):
             for operations in itertools.product(*choices):
-                yield self._item(start, operations)
+                yield self.item(start, operations)
 
-    def _operations(self, *, inner: bool = False) -> list[Operation]:
-        """Everything that changes something: not + 0, not * 1, and not * 0, which would forget what came before.
-        On an inner expression the number may stand on either side."""
-        sides = (False, True) if inner else (False,)
+    def problem(self, rng: random.Random, difficulty: int) -> tuple[int, list[Operation]]:
+        """The first number, and what is done to it."""
+        operations = [rng.choice(self._operations(depth)) for depth in range(difficulty)]
+        return rng.randrange(self.modulus), operations
+
+    def _operations(self, depth: int) -> list[Operation]:
+        """Everything that changes something: not + 0, not * 1, and not * 0, which would forget what came before."""
+        sides = (False, True) if self.sides and depth > 0 else (False,)
         least = {sign: 2 if sign == "*" else 1 for sign in self.signs}
         return [
             (sign, number, left)
@@ -51,7 +61,7 @@ class Nested(Family):
             for left in sides
         ]
 
-    def _item(self, start: int, operations: Sequence[Operation]) -> Item:
+    def item(self, start: int, operations: Sequence[Operation]) -> Item:
         text, key, value = str(start), str(start), start
         for depth, (sign, number, left) in enumerate(operations):
             inner, inner_key = (f"({text})", f"({key})") if depth else (text, key)
