@@ -6,7 +6,7 @@ PRESET ?= tiny
 PROTOS := $(sort $(wildcard proto/agentforge/v1/*.proto))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-slow check fix proto bench clean
+.PHONY: help setup run test test-slow check fix proto bench evidence clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,7 +27,7 @@ test: setup ## Run the tests, but the slow ones
 test-slow: setup ## Run the slow tests only
 	$(BIN)/python -m pytest -m slow --timeout 3600
 
-check: setup ## Lint, types, import walls, the contract, and that generated code is up to date
+check: setup ## Lint, types, import walls, the contract, and that what is generated is up to date
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -35,6 +35,7 @@ check: setup ## Lint, types, import walls, the contract, and that generated code
 	$(BIN)/python -m tests.tools.check_proto
 	$(BIN)/python -m tests.tools.check_walls
 	$(BIN)/python -m tests.tools.check_size
+	$(BIN)/python -m tests.tools.write_evidence --check
 
 fix: setup ## Apply what ruff can mend
 	$(BIN)/ruff check --fix .
@@ -46,6 +47,9 @@ proto: setup ## Generate services/agentforge/v1 from proto/
 
 bench: setup ## Measure the frame's figures into bench/*.json
 	$(BIN)/python -m tests.bench
+
+evidence: setup ## Write docs/EVIDENCE.md from the recorded trials (agentforge evidence --rerun measures)
+	$(BIN)/python -m tests.tools.write_evidence
 
 clean: ## Remove .venv and caches (runs are kept)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

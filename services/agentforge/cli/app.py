@@ -205,6 +205,13 @@ def evaluate(
         list[str] | None, typer.Option("--family", metavar="NAME", help="Only this family. May be repeated.")
     ] = None,
     items: Annotated[int, typer.Option(min=1, max=100_000, help="Held-out items of each family.")] = 250,
+    lm_eval: Annotated[
+        list[str] | None,
+        typer.Option("--lm-eval", metavar="TASK", help="This task of lm-eval, too. May be repeated."),
+    ] = None,
+    lm_eval_path: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Task files (YAML) of yours for --lm-eval.")
+    ] = None,
     trust_remote_code: TrustCode = False,
     as_json: Json = False,
 ) -> int:
@@ -212,7 +219,26 @@ def evaluate(
     from agentforge.cli.eval import EvalOptions
     from agentforge.cli.eval import evaluate as measure
 
-    return measure(EvalOptions(model, families or [], items, trust_remote_code, as_json))
+    options = EvalOptions(model, families or [], items, trust_remote_code, as_json, lm_eval or [], lm_eval_path)
+    return measure(options)
+
+
+@app.command()
+def evidence(
+    phase: Annotated[str, typer.Argument(metavar="PHASE", help="Of one phase; absent: of all.")] = "",
+    rerun: Annotated[
+        bool, typer.Option("--rerun", help="Measure again, then show. Goes on if interrupted.")
+    ] = False,
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Only this experiment. May be repeated.")
+    ] = None,
+    jobs: Annotated[int, typer.Option(min=1, max=256, help="Trials at a time; times are fair with 1.")] = 1,
+    as_json: Json = False,
+) -> int:
+    """Show every claim beside what was measured, with its verdict."""
+    from agentforge.cli.evidence import EvidenceOptions, show
+
+    return show(EvidenceOptions(phase, only or [], rerun, jobs, as_json))
 
 
 @app.command()

@@ -9,6 +9,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+EXPERIMENTS = "experiments"
+"""Folder of a package: what measures it, and what was measured. It decides no output, so no digest holds it."""
+
 
 def canonical_json(value: Any) -> bytes:
     """One byte string per value: sorted keys, no spaces, NaN refused."""
@@ -36,6 +39,7 @@ def digest_code(*packages: str) -> str:
         origin = Path(spec.origin)
         files = [origin] if origin.name != "__init__.py" else sorted(origin.parent.rglob("*"))
         for file in files:
-            if file.suffix in {".py", ".yaml", ".cpp", ".cu"}:
-                sources[f"{package}:{file.relative_to(origin.parent).as_posix()}"] = digest_file(file)
+            relative = file.relative_to(origin.parent)
+            if file.suffix in {".py", ".yaml", ".cpp", ".cu"} and EXPERIMENTS not in relative.parts:
+                sources[f"{package}:{relative.as_posix()}"] = digest_file(file)
     return digest_json(sources)

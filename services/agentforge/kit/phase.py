@@ -16,6 +16,7 @@ import yaml
 from agentforge.kit.config import PhaseConfig
 from agentforge.kit.digests import digest_code
 from agentforge.kit.errors import InvalidInput, MissingTool, NotFound
+from agentforge.kit.evidence import Experiment
 
 PIPELINE_VARIABLE = "AGENTFORGE_PIPELINE"
 """Environment: the module that holds PIPELINE. For tests and for forks with phases of their own."""
@@ -37,7 +38,7 @@ class PhaseSpec:
     """Everything a service must know without running anything. `run` and `check` are "module:function".
 
     run(context: PhaseContext, config) -> None      in the worker; may import torch
-    check(config, inputs: list[InputArtifact]) -> list[Violation]    in the service; must not import torch
+    check(config, inputs: list[InputPath]) -> list[Violation]    in the service; must not import torch
     """
 
     name: str
@@ -48,6 +49,7 @@ class PhaseSpec:
     makes: tuple[Slot, ...] = ()
     version: str = "1"
     check: str = ""
+    evidence: str = ""  # "module:EXPERIMENTS", a tuple of kit.evidence.Experiment; free of torch to load
     # Packages whose sources decide the output; the phase's own package and the kit are always among them.
     stands_on: tuple[str, ...] = ("agentforge.models", "agentforge.data", "agentforge.train")
 
@@ -59,6 +61,12 @@ class PhaseSpec:
     def load_run(self) -> Callable[..., None]:
         function: Callable[..., None] = load_object(self.run)
         return function
+
+    @property
+    def experiments(self) -> tuple[Experiment, ...]:
+        """What measures this phase's claims, in the order of the table."""
+        found: tuple[Experiment, ...] = load_object(self.evidence) if self.evidence else ()
+        return found
 
 
 class Pipeline:
