@@ -48,9 +48,9 @@ def chat(options: ChatOptions) -> int:
     return 0
 
 
-def load(path: Path, *, trust_remote_code: bool) -> LoadedModel:
+def load(path: Path, *, trust_remote_code: bool, offline: bool = True) -> LoadedModel:
     """The model, quietly; or what must be installed to have one."""
-    if not trust_remote_code:
+    if offline and not trust_remote_code:
         os.environ["HF_HUB_OFFLINE"] = "1"  # read at import; a directory needs no network
     try:
         import transformers

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +12,7 @@ from agentforge.cli.chat import load
 
 if TYPE_CHECKING:
     from agentforge.kit.measure import Measurement
-
-_FAMILY = "accuracy/"
+    from agentforge.train.harness import Harness
 
 
 @dataclass(frozen=True)
@@ -23,36 +22,54 @@ class EvalOptions:
     items: int
     trust_remote_code: bool
     as_json: bool
+    lm_eval: list[str] = field(default_factory=list)
+    lm_eval_path: Path | None = None
 
 
 def evaluate(options: EvalOptions) -> int:
-    loaded = load(options.model, trust_remote_code=options.trust_remote_code)
-    from agentforge.train.examine import codec_of, examine, plan
+    harness = _harness(options)
+    loaded = load(options.model, trust_remote_code=options.trust_remote_code, offline=harness is None)
+    from agentforge.data.codec import Codec
+    from agentforge.train.examine import examine, plan
 
-    codec = codec_of(loaded)
+    codec = Codec(loaded.tokenizer)
     planned = plan(loaded, codec, options.items, options.families)
     measured: list[Measurement] = []
     for one in examine(loaded, codec, planned):
         measured.append(one)
         if not options.as_json:
             _print(one)
+    others = harness.run(loaded) if harness is not None else {}
     if options.as_json:
-        print(json.dumps(_report(loaded.directory, measured, planned.skipped)))
+        report = _report(loaded.directory, measured, planned.skipped)
+        print(json.dumps({**report, "lm_eval": others} if others else report))
         return 0
+    for task, numbers in others.get("tasks", {}).items():
+        for name, value in numbers.items():
+            if isinstance(value, float):
+                print(f"{f'{task} {name}':<24} {value:.4g}  (n={numbers['n']})")
     for name, why in planned.skipped.items():
         print(f"not measured: {name}: {why}", file=sys.stderr)
     return 0
 
 
+def _harness(options: EvalOptions) -> Harness | None:
+    """Its tasks are looked up before anything is measured."""
+    if not options.lm_eval:
+        return None
+    from agentforge.train.harness import Harness
+
+    return Harness(options.lm_eval, options.lm_eval_path)
+
+
 def _report(directory: Path, measured: list[Measurement], skipped: dict[str, str]) -> dict[str, Any]:
-    families = {
-        one.name.removeprefix(_FAMILY): {"accuracy": one.value, "n": one.n}
-        for one in measured
-        if one.name.startswith(_FAMILY)
-    }
+    families: dict[str, dict[str, float]] = {}
     report: dict[str, Any] = {"model": str(directory), "families": families}
     for one in measured:
-        if not one.name.startswith(_FAMILY):
+        kind, _, family = one.name.partition("/")
+        if family:
+            families.setdefault(family, {"n": one.n})[kind] = one.value
+        else:
             report[one.name] = one.value
             if one.name != "parameters":
                 report[f"{one.name}_n"] = one.n
@@ -61,7 +78,6 @@ def _report(directory: Path, measured: list[Measurement], skipped: dict[str, str
 
 
 def _print(one: Measurement) -> None:
-    name = one.name.removeprefix(_FAMILY)
     value = f"{one.value:,}" if isinstance(one.value, int) else f"{one.value:.4g}"
     unit = "" if one.unit == "1" else f" {one.unit}"
-    print(f"{name:<20} {value}{unit}  (n={one.n:,})", flush=True)
+    print(f"{one.name:<24} {value}{unit}  (n={one.n:,})", flush=True)

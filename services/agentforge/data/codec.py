@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 class Codec:
     """`ids` reads special tokens as such (our own generators); `document_ids` never does, since a document that
-    quotes "<|tool|>" must not call one."""
+    quotes "<|tool|>" must not call one. `lead` is what the tokenizer puts before every text: documents, items and
+    prompts begin with it, since their models know none without it; pieces of text do not."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
         self.tokenizer = tokenizer
@@ -31,20 +32,25 @@ class Codec:
         self._plain: Tokenizer = Tokenizer.from_str(self._backend.to_str())
         self._plain.encode_special_tokens = True
         self._byte_ids = _byte_tokens(self._backend)
+        start = tokenizer.bos_token_id
+        self.lead = [start] if isinstance(start, int) and tokenizer("a").input_ids[:1] == [start] else []
 
     def ids(self, text: str) -> list[int]:
         return self._backend.encode(text, add_special_tokens=False).ids
 
+    def prompt_ids(self, text: str) -> list[int]:
+        return [*self.lead, *self.ids(text)]
+
     def document_ids(self, text: str) -> list[int]:
-        return self._plain.encode(text, add_special_tokens=False).ids
+        return [*self.lead, *self._literal(text)]
 
     def text(self, ids: list[int]) -> str:
         return self._backend.decode(ids, skip_special_tokens=False)
 
     def item_ids(self, item: Item) -> tuple[list[int], list[bool]]:
         """(ids, learned): the whole item with its end; learned where the model itself is to speak."""
-        ids: list[int] = []
-        learned: list[bool] = []
+        ids = list(self.lead)
+        learned = [False] * len(ids)
         for text, is_learned in item.segments():
             piece = self.ids(text)
             ids += piece
@@ -66,12 +72,15 @@ class Codec:
         ids: list[int] = []
         while raw:
             try:
-                return ids + self.document_ids(raw.decode())
+                return ids + self._literal(raw.decode())
             except UnicodeDecodeError as error:
-                ids += self.document_ids(raw[: error.start].decode())
+                ids += self._literal(raw[: error.start].decode())
                 ids += [self._byte_ids[byte] for byte in raw[error.start : error.end]]
                 raw = raw[error.end :]
         return ids
+
+    def _literal(self, text: str) -> list[int]:
+        return self._plain.encode(text, add_special_tokens=False).ids
 
     def decode_bytes(self, ids: list[int]) -> bytes:
         alphabet = _byte_alphabet()

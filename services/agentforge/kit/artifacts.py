@@ -16,13 +16,14 @@ from agentforge.kit.files import (
     fsync_tree,
     make_directories,
     remove_tree,
+    usual_modes,
     write_atomic,
 )
 from agentforge.kit.imports import import_tree
 from agentforge.kit.manifest import manifest, tree_digest
 from agentforge.kit.measure import Measurement
 from agentforge.kit.paths import check_name, resolve_inside
-from agentforge.kit.refs import ArtifactRef, Done, FileEntry, InputArtifact
+from agentforge.kit.refs import ArtifactRef, Done, FileEntry
 from agentforge.kit.rundir import RunDirectory
 from agentforge.kit.verify import altered, describe, ref_of, verify
 
@@ -30,7 +31,6 @@ __all__ = [
     "ArtifactRef",
     "Done",
     "FileEntry",
-    "InputArtifact",
     "Publication",
     "describe",
     "import_tree",
@@ -69,6 +69,7 @@ def publish(run: RunDirectory, name: str, kind: str) -> Iterator[Publication]:
         try:
             yield publication
             entries = manifest(publication.path)
+            usual_modes(publication.path)
             fsync_tree(publication.path)
             _replace(publication.path, final)
         except BaseException:

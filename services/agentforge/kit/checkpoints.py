@@ -1,4 +1,7 @@
-"""Checkpoints: the state to go on from, written whole, read only when undamaged, the last few kept."""
+"""Checkpoints: the state to go on from, written whole, read only when undamaged, the last few kept.
+
+Of several ranks the first writes, for all of them, and says which one is the latest.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from agentforge.kit import ranks
 from agentforge.kit.digests import canonical_json
 from agentforge.kit.errors import ForgeError
 from agentforge.kit.files import disk_errors, fsync_directory, fsync_tree, remove_tree
@@ -40,6 +44,8 @@ class Checkpoints:
         """Let `write` fill an empty directory, and make it the checkpoint of this step once it is durable."""
         aside = self.directory / f".{uuid.uuid4().hex}.tmp"
         final = self.directory / f"step-{step:012d}"
+        if not ranks.current().leads:
+            return Checkpoint(step, final / "data")
         with disk_errors(self.directory):
             self.directory.mkdir(parents=True, exist_ok=True)
             self._sweep()
@@ -60,13 +66,9 @@ class Checkpoints:
 
     def latest(self) -> Checkpoint | None:
         """The newest one whose files are all what they were."""
-        for step in reversed(self._steps()):
-            place = self.directory / f"step-{step:012d}"
-            damage = _damage(place, step)
-            if damage is None:
-                return Checkpoint(step, place / "data")
-            self._warn(f"checkpoint {place} is damaged ({damage}); the one before it is used")
-        return None
+        own = ranks.current()
+        step = own.share(self._undamaged() if own.leads else None)
+        return None if step is None else Checkpoint(step, self.directory / f"step-{step:012d}" / "data")
 
     def count(self) -> int:
         return len(self._steps())
@@ -74,6 +76,17 @@ class Checkpoints:
     def newest_step(self) -> int | None:
         """Without looking into it."""
         return max(self._steps(), default=None)
+
+    def _undamaged(self) -> int | None:
+        steps = self._steps()
+        for step in reversed(steps):
+            place = self.directory / f"step-{step:012d}"
+            damage = _damage(place, step)
+            if damage is None:
+                return step
+            then = "the one before it is used" if step > steps[0] else "there is none before it: all begins anew"
+            self._warn(f"checkpoint {place} is damaged ({damage}); {then}")
+        return None
 
     def _steps(self) -> list[int]:
         try:

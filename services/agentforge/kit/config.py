@@ -28,6 +28,20 @@ class PhaseConfig(StrictModel):
     seed: int = Field(42, ge=0, lt=MAX_EXACT_INT, description="Root of all counted randomness of this run.")
 
 
+class TeamConfig(PhaseConfig):
+    """For phases that several processes can work on together. How many changes the last bits of a result."""
+
+    processes: int = Field(1, ge=1, le=1_024, description="Processes that train together, one for each GPU.")
+
+
+class Unfit(ValueError):
+    """For validators that know more than "invalid": the field below the checked model, a reason, the way out."""
+
+    def __init__(self, field: str, message: str, *, reason: str = "INVALID_VALUE", next_step: str = "") -> None:
+        super().__init__(message)
+        self.field, self.reason, self.next_step = field, reason, next_step
+
+
 C = TypeVar("C", bound=StrictModel)
 
 
@@ -49,6 +63,10 @@ def resolved(config: StrictModel) -> dict[str, Any]:
 
 def _violation(model: type[BaseModel], error: Any, prefix: str) -> Violation:
     path = _dotted(error["loc"], prefix)
+    unfit = error.get("ctx", {}).get("error")
+    if isinstance(unfit, Unfit):
+        path = _dotted((unfit.field,), path)
+        return Violation(path, f"{path}: {unfit}", unfit.reason, unfit.next_step)
     if error["type"] == "extra_forbidden":
         known = _fields_at(model, error["loc"][:-1])
         near = difflib.get_close_matches(str(error["loc"][-1])[:_SHOWN], known, n=1)

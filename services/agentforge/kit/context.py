@@ -8,10 +8,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from agentforge.kit import ranks
 from agentforge.kit.artifacts import publish
 from agentforge.kit.checkpoints import Checkpoints
-from agentforge.kit.events import EventLog
-from agentforge.kit.files import disk_errors, make_directories, remove_tree
 from agentforge.kit.inputs import InputPath, Inputs
 from agentforge.kit.measure import Measurement
 from agentforge.kit.phase import PhaseSpec
@@ -24,6 +23,10 @@ from agentforge.kit.stopping import RunStopped, StopRequest
 __all__ = ["InputPath", "Inputs", "PhaseContext", "RunStopped", "StopRequest"]
 
 
+Append = Callable[[str, Mapping[str, Any], int], object]
+"""EventLog.append: name, payload, attempt."""
+
+
 class PhaseContext:
     """One attempt at one run. Its methods may be called from any thread of the worker."""
 
@@ -33,10 +36,11 @@ class PhaseContext:
         spec: PhaseSpec,
         seed: int,
         inputs: Inputs,
-        log: EventLog,
+        append: Append,
         attempt: int,
         stop: StopRequest,
         published: Mapping[str, ArtifactRef],
+        scratch: Path,
     ) -> None:
         self.run_id = run.run_id
         self.phase = run.phase
@@ -44,17 +48,14 @@ class PhaseContext:
         self.attempt = attempt
         self.seed = seed
         self.inputs = inputs
-        self.scratch = run.scratch_path
+        self.scratch = scratch
         self.checkpoints = Checkpoints(run.checkpoints_path, warn=lambda text: self.log(text, "warning"))
         self._run = run
         self._spec = spec
-        self._log = log
+        self._append = append
         self._stop = stop
         self._published = dict(published)
         self._progress = ProgressGate(lambda report: self._write("progress", report))
-        remove_tree(self.scratch)
-        with disk_errors(self.scratch):
-            make_directories(self.scratch, run.home)
 
     def rng(self, name: str, *counters: int | str) -> Rng:
         """Randomness that depends on the run's seed, the name and the counters, and on nothing else."""
@@ -77,11 +78,12 @@ class PhaseContext:
 
     @property
     def stop_requested(self) -> bool:
+        """Of this rank; what all of them agree on is `check_stop`."""
         return self._stop.asked
 
     def check_stop(self, save: Callable[[], None] | None = None) -> None:
-        """Between two steps: if asked to stop, `save` (write a checkpoint), and leave the phase."""
-        if self._stop.asked:
+        """Between two steps: if asked to stop, `save` (write a checkpoint), and leave the phase. All ranks do."""
+        if ranks.current().agree(self._stop.asked):
             if save is not None:
                 save()
             raise RunStopped
@@ -122,4 +124,4 @@ class PhaseContext:
         self._write(name, payload)
 
     def _write(self, name: str, payload: Mapping[str, Any]) -> None:
-        self._log.append(name, payload, self.attempt)
+        self._append(name, payload, self.attempt)

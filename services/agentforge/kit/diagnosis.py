@@ -12,6 +12,8 @@ from agentforge.kit.errors import ForgeError, ResourceExhausted, RunFailed
 
 EXIT_FINAL = 0
 """A final state is in the log, whatever it is."""
+EXIT_RANK_LOST = 71
+"""One of the run's processes died, and the worker with it (EX_OSERR)."""
 EXIT_LOCK_HELD = 73
 """Another worker has this run (EX_CANTCREAT)."""
 EXIT_INTERRUPTED = 75
@@ -44,18 +46,20 @@ class Ending:
 
     @property
     def out_of_memory(self) -> bool:
-        killed_by_kernel = self.signal == signal.SIGKILL and not self.killed_because and self.kernel_oom_kills > 0
-        return self.over_limit is not None or killed_by_kernel
+        killed = self.exit_code == EXIT_RANK_LOST or (self.signal == signal.SIGKILL and not self.killed_because)
+        return self.over_limit is not None or (killed and self.kernel_oom_kills > 0)
 
     @property
     def how(self) -> str:
         """ "ended with exit code 3", "was killed by SIGSEGV", …"""
         if self.killed_because:
             return f"was killed: {self.killed_because}"
+        if self.exit_code == EXIT_RANK_LOST:
+            return "lost one of its ranks"
         if self.exit_code is not None:
             return f"ended with exit code {self.exit_code}"
         if self.signal is not None:
-            return f"was killed by {_signal_name(self.signal)}"
+            return f"was killed by {signal_name(self.signal)}"
         return "ended unseen (no service watched it)"
 
     def error(self, phase: str, deaths: int) -> ForgeError:
@@ -125,7 +129,7 @@ def _oom_files() -> list[Path]:
     return files
 
 
-def _signal_name(number: int) -> str:
+def signal_name(number: int) -> str:
     try:
         return signal.Signals(number).name
     except ValueError:

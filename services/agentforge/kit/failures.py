@@ -22,7 +22,7 @@ def told(error: BaseException) -> ForgeError:
     text = f"{_one_line(error)} ({_place(error)})"
     if isinstance(error, OSError) and error.errno in _FULL:
         return DiskFull(f"no space left on the disk: {text}", next_step="Free some space, then resume the run.")
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch has its own
+    if isinstance(error, MemoryError) or _is_torch_out_of_memory(error):
         next_step = "Make the batch, the population or the model smaller, or give it more memory; then retry."
         return ResourceExhausted(f"out of memory: {text}", reason="OUT_OF_MEMORY", next_step=next_step)
     next_step = "The traceback is in worker.log of the run's directory."
@@ -46,6 +46,11 @@ def detail(error: ForgeError) -> dict[str, Any]:
         "field": error.field,
         "next_step": error.next_step,
     }
+
+
+def _is_torch_out_of_memory(error: BaseException) -> bool:
+    """On a GPU it has a class of its own; on the CPU only the allocator's words."""
+    return type(error).__name__ == "OutOfMemoryError" or "DefaultCPUAllocator: can't allocate" in str(error)
 
 
 def _one_line(error: BaseException) -> str:

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import shutil
+import stat
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -65,6 +66,17 @@ def make_directories(path: Path, root: Path) -> None:
         fsync_directory(directory.parent)
 
 
+def usual_modes(path: Path) -> None:
+    """Modes as of newly made files and directories: libraries that write with 0600 would lock other users out."""
+    hidden = _umask()
+    for directory, _, files in os.walk(path):
+        Path(directory).chmod(0o755 & ~hidden)
+        for name in files:
+            file = Path(directory, name)
+            runs = file.stat().st_mode & stat.S_IXUSR
+            file.chmod((0o755 if runs else 0o644) & ~hidden)
+
+
 def remove_tree(path: Path) -> None:
     """Remove a directory that nobody needs; that it is not there is well."""
     with contextlib.suppress(FileNotFoundError):
@@ -90,6 +102,12 @@ def disk_errors(path: Path | str) -> Iterator[None]:
                 next_step="Make the volume writable for this user, or choose another AGENTFORGE_HOME.",
             ) from error
         raise
+
+
+def _umask() -> int:
+    """Asking os.umask would set it, for all threads."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("Umask:")[2].split()[0], 8)
 
 
 def _fsync(path: Path, flags: int) -> None:

@@ -28,7 +28,8 @@ def manifest(path: Path) -> list[FileEntry]:
         return [_entry(path, SINGLE)]
     entries = [_entry(file, file.relative_to(path).as_posix()) for file in _files(path)]
     if not entries:
-        raise InvalidInput(f"{path} holds no files", reason="EMPTY_ARTIFACT", field=str(path))
+        step = "Put files into it, or give another path."
+        raise InvalidInput(f"{path} holds no files", reason="EMPTY_ARTIFACT", field=str(path), next_step=step)
     return sorted(entries, key=lambda entry: entry["path"])
 
 

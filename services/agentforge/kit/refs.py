@@ -44,10 +44,6 @@ class ArtifactRef:
         return cls(**{name: value[name] for name in ("name", "kind", "path", "sha256", "size_bytes")})
 
 
-InputArtifact = ArtifactRef
-"""The same thing where a phase takes it."""
-
-
 @dataclass(frozen=True, slots=True)
 class Done:
     """What DONE.json says: the run's outputs are whole, these are their files, and this is what they came from."""

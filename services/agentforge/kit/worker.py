@@ -1,6 +1,7 @@
 """The worker of one run: `python -m agentforge.kit.worker RUN_DIR`. It knows its run directory and nothing else.
 
-Exit codes: 0 a final state is in the log, whatever it is; 75 stopped by SIGTERM, resumable; 73 another has the run.
+Exit codes: 0 a final state is in the log, whatever it is; 75 stopped by SIGTERM, resumable; 73 another has the run;
+71 a rank of several was lost. Started by torchrun, or by a worker, it is one of these ranks (kit.team).
 """
 
 from __future__ import annotations
@@ -15,14 +16,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from agentforge.kit import failures, state
+from agentforge.kit import failures, ranks, state
 from agentforge.kit.artifacts import describe, write_done
-from agentforge.kit.config import validate_config
+from agentforge.kit.config import TeamConfig, validate_config
 from agentforge.kit.context import PhaseContext
-from agentforge.kit.diagnosis import ATTEMPT_LINE, EXIT_FINAL, EXIT_INTERRUPTED, EXIT_LOCK_HELD
+from agentforge.kit.diagnosis import ATTEMPT_LINE, EXIT_FINAL, EXIT_INTERRUPTED, EXIT_LOCK_HELD, EXIT_RANK_LOST
 from agentforge.kit.errors import DiskFull, ForgeError
 from agentforge.kit.events import EventLog
-from agentforge.kit.files import remove_tree
+from agentforge.kit.files import disk_errors, make_directories, remove_tree
+from agentforge.kit.following import follow, tell
 from agentforge.kit.heartbeat import Heartbeat
 from agentforge.kit.inputs import Inputs
 from agentforge.kit.phase import PhaseSpec, load_object
@@ -31,6 +33,7 @@ from agentforge.kit.rundir import RunDirectory, RunRequest
 from agentforge.kit.slots import assign
 from agentforge.kit.state import RunSummary
 from agentforge.kit.stopping import RunStopped, StopRequest
+from agentforge.kit.team import Team
 
 LOCK_VARIABLE = "AGENTFORGE_LOCK_FD"
 """Environment: the file descriptor through which the launcher hands over the run's LOCK."""
@@ -46,6 +49,7 @@ class Attempt:
         self._number = summary.attempt + 1
         self._earlier = summary.outputs
         self._context: PhaseContext | None = None
+        self._team: Team | None = None
         self._cancelling = False
         self._ticking = threading.Lock()
 
@@ -63,6 +67,8 @@ class Attempt:
         except BaseException as error:
             if self._gave_up_stopping(error):
                 return self._stopped()
+            if self._team is not None and self._team.explains(error):
+                return EXIT_RANK_LOST
             return self._failed(error)
         finally:
             remove_tree(self._run.scratch_path)
@@ -74,13 +80,27 @@ class Attempt:
         config = validate_config(spec.config, request.config)
         published = self._still_published()
         inputs = Inputs.verified(self._run.home, spec.takes, request.inputs)
-        context = PhaseContext(self._run, spec, config.seed, inputs, self._log, self._number, self._stop, published)
+        scratch = self._fresh_scratch()
+        context = PhaseContext(
+            self._run, spec, config.seed, inputs, self._log.append, self._number, self._stop, published, scratch
+        )
         if spec.code_digest != request.code_digest:
             context.log("the code has changed since this run was asked for: it may not be reproducible", "warning")
         self._context = context
-        spec.load_run()(context, config)
+        processes = config.processes if isinstance(config, TeamConfig) else 1
+        self._team = Team(self._run, processes, _say)
+        with self._team:
+            tell(self._number, published)
+            spec.load_run()(context, config)
         context.flush_progress()
         self._finish(spec, request, context.published)
+
+    def _fresh_scratch(self) -> Path:
+        scratch = self._run.scratch_path
+        remove_tree(scratch)  # of an attempt that was killed
+        with disk_errors(scratch):
+            make_directories(scratch, self._run.home)
+        return scratch
 
     def _finish(self, spec: PhaseSpec, request: RunRequest, published: Mapping[str, ArtifactRef]) -> None:
         outputs = [published[name] for name in sorted(published)]
@@ -112,6 +132,8 @@ class Attempt:
                 self._cancelling = True  # after writing: on a full disk it is tried once more
         if self._context is not None:
             self._context.flush_progress(due_only=True)
+        if self._team is not None:
+            self._team.watch()
 
     def _gave_up_stopping(self, error: BaseException) -> bool:
         """A KeyboardInterrupt or SystemExit that answers a request to stop is no failure."""
@@ -161,6 +183,9 @@ def main(arguments: list[str]) -> int:
         _say("usage: python -m agentforge.kit.worker RUN_DIR\n")
         return 2
     run = RunDirectory.at(Path(arguments[0]))
+    own = ranks.of_environment()
+    if not own.leads:
+        return follow(run, own)
     _say(f"{ATTEMPT_LINE} at {time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())}, pid {os.getpid()}\n")
     lock = _take_lock(run)
     if lock is None:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from agentforge.data.generate import ItemStream
 from agentforge.data.items import Item
 from agentforge.data.splits import Split, assert_split
+from agentforge.data.tasks import FAMILIES
 from agentforge.kit.context import PhaseContext
+from agentforge.kit.errors import InvalidInput
 from agentforge.kit.measure import Measurement
+from agentforge.kit.rng import Rng
 from agentforge.models import TitanForCausalLM
-from agentforge.phase1_cognate.config import CognateConfig
+from agentforge.phase1_cognate.config import CognateConfig, StageConfig
 from agentforge.phase1_cognate.corpus import Corpus
-from agentforge.train.evaluate import answer_accuracy, answers, item_loss, text_bits
+from agentforge.train.evaluate import answer_accuracy, answers, item_loss, perplexity, text_bits
 
 
 @dataclass(frozen=True)
@@ -22,21 +27,42 @@ class HeldOut:
 
 
 def held_out(context: PhaseContext, config: CognateConfig, corpus: Corpus) -> HeldOut:
-    items = {}
-    for name in config.families:
-        stream = ItemStream(name, Split.TEST, context.rng("cognate/test").seed, config.data.difficulty(name))
-        items[name] = stream.distinct(config.evaluation.items, all_if_fewer=True)
-        assert_split((item.canonical for item in items[name]), Split.TEST)
+    seed = context.rng("cognate/test").seed
+    items = {name: _items(name, Split.TEST, seed, config) for name in config.families}
     return HeldOut(items, corpus.held_out_texts())
 
 
+def selection_loss(
+    name: str, config: CognateConfig, corpus: Corpus, stage: StageConfig, model: TitanForCausalLM
+) -> Callable[[], Measurement] | None:
+    """What decides when a stage stops early: the loss on items of its families that no reported number is of."""
+    if not stage.train.evaluate_every:
+        return None
+    seed = Rng(config.seed, "cognate/selection").seed
+    families = sorted(each for each, weight in stage.mix.items() if weight and each in FAMILIES) or config.families
+    items = [item for family in families for item in _items(family, Split.SELECTION, seed, config)]
+    return partial(item_loss, model, corpus.codec, items, name=f"cognate/{name}/selection_loss")
+
+
+def _items(family: str, split: Split, seed: int, config: CognateConfig) -> list[Item]:
+    stream = ItemStream(family, split, seed, config.data.difficulty(family))
+    items = stream.distinct(config.evaluation.items, all_if_fewer=True)
+    assert_split((item.canonical for item in items), split)
+    if not items:
+        message = f"{family} has no item in the {split} split"
+        step = f"Take higher ones (data.difficulties.{family})."
+        raise InvalidInput(message, reason="SPLIT_EMPTY", field="data.difficulties", next_step=step)
+    return items
+
+
 def evaluate(name: str, model: TitanForCausalLM, corpus: Corpus, held: HeldOut) -> list[Measurement]:
-    """Accuracy and loss by family, bits per byte of text, size."""
+    """Accuracy, loss and perplexity by family, bits per byte of text, size."""
     prefix, codec = f"cognate/{name}", corpus.codec
     found = []
     for family, items in held.items.items():
         found += answer_accuracy(model, codec, items, prefix=prefix)
-        found.append(item_loss(model, codec, items, name=f"{prefix}/loss/{family}"))
+        loss = item_loss(model, codec, items, name=f"{prefix}/loss/{family}")
+        found += [loss, *perplexity(loss, f"{prefix}/perplexity/{family}")]
     length = corpus.config.data.text_length
     found.append(text_bits(model, codec, held.texts, name=f"{prefix}/bits_per_byte", length=length))
     found.append(Measurement(f"{prefix}/parameters", model.num_parameters(), "1", "counted in the tensors", 1))

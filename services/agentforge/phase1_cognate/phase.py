@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 import torch
 
 from agentforge.kit.context import PhaseContext
-from agentforge.kit.errors import InvalidInput
 from agentforge.kit.measure import Measurement
 from agentforge.kit.rng import Rng
 from agentforge.models import TitanConfig, TitanForCausalLM
 from agentforge.phase1_cognate.cards import training_record, write_model
 from agentforge.phase1_cognate.config import CognateConfig, SpecialistConfig, StageConfig
 from agentforge.phase1_cognate.corpus import Corpus, prepare
-from agentforge.phase1_cognate.evaluation import HeldOut, evaluate, examples, held_out, margins
+from agentforge.phase1_cognate.evaluation import HeldOut, evaluate, examples, held_out, margins, selection_loss
 from agentforge.phase1_cognate.stages import Finished, Stages
 from agentforge.train.loop import Training
 from agentforge.train.machine import settled
@@ -24,8 +22,7 @@ from agentforge.train.state import put_tensors
 
 def run(context: PhaseContext, config: CognateConfig) -> None:
     corpus = prepare(context, config)
-    new_model(config, corpus, config.seed)  # what cannot be built is told before anything is trained
-    stages = Stages(context, plan(config))
+    stages = Stages(context, plan(config), corpus.codec.digest)
     trunk = stages.run("trunk", partial(training, "trunk", config, corpus, config.trunk, config.seed))
     finished = {"trunk": trunk}
     for name, specialist in config.specialists.items():
@@ -53,40 +50,33 @@ def new_model(
     config: CognateConfig, corpus: Corpus, seed: int, specialist: SpecialistConfig | None = None
 ) -> TitanForCausalLM:
     """A model at its start. Specialists differ from each other in no tensor's shape, so that they can be merged."""
-    fields: dict[str, Any] = config.model.model_dump(exclude={"size", "embedding_std"}, exclude_none=True)
+    fields = config.model.fields
     if specialist is not None:
         fields |= {"act_threshold": specialist.act_threshold, "memory_slots": specialist.memory_slots}
     codec = corpus.codec
     tokens = {"bos_token_id": codec.tokenizer.bos_token_id, "eos_token_id": codec.eos, "pad_token_id": codec.pad}
-    try:
-        shape = TitanConfig.preset(config.model.size, vocab_size=codec.vocabulary, **tokens, **fields)
-    except ValueError as error:
-        raise InvalidInput(str(error), reason="BAD_MODEL", field="model") from error
-    check_reach(config, shape)
+    shape = TitanConfig.preset(config.model.size, vocab_size=codec.vocabulary, **tokens, **fields)
     torch.manual_seed(Rng(seed, "cognate/start").seed)
     model = TitanForCausalLM(shape)
     torch.nn.init.normal_(model.embed_tokens.weight, std=config.model.embedding_std)
     return model
 
 
-def check_reach(config: CognateConfig, shape: TitanConfig) -> None:
-    """Without a memory nothing beyond the window can be seen: longer rows would teach guessing."""
-    longest = max(config.data.text_length, config.data.task_length)
-    if not shape.memory and shape.sliding_window is not None and longest > shape.sliding_window:
-        message = f"rows of {longest} tokens, a window of {shape.sliding_window}, and no memory beyond it"
-        step = "Switch model.memory on, widen model.sliding_window, or shorten the rows (data.*_length)."
-        raise InvalidInput(message, reason="SEQUENCE_TOO_LONG", field="model.sliding_window", next_step=step)
-
-
 def training(name: str, config: CognateConfig, corpus: Corpus, stage: StageConfig, seed: int) -> Training:
-    model = new_model(config, corpus, seed)
-    return Training(model, corpus.loader(stage, seed), stage.train, name=f"cognate/{name}")
+    return _training(name, config, corpus, stage, seed, new_model(config, corpus, seed))
 
 
 def branch(name: str, config: CognateConfig, corpus: Corpus, stage: SpecialistConfig, base: Finished) -> Training:
     model = new_model(config, corpus, stage.seed, stage)
     put_tensors(model, base.tensors)
-    return Training(model, corpus.loader(stage, stage.seed), stage.train, name=f"cognate/{name}")
+    return _training(name, config, corpus, stage, stage.seed, model)
+
+
+def _training(
+    name: str, config: CognateConfig, corpus: Corpus, stage: StageConfig, seed: int, model: TitanForCausalLM
+) -> Training:
+    evaluate = selection_loss(name, config, corpus, stage, model)
+    return Training(model, corpus.loader(stage, seed), stage.train, name=f"cognate/{name}", evaluate=evaluate)
 
 
 def publish(context: PhaseContext, config: CognateConfig, corpus: Corpus, finished: dict[str, Finished]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from agentforge.kit.context import PhaseContext
+from agentforge.kit.errors import FailedPrecondition
 from agentforge.kit.measure import Measurement
 from agentforge.train import state
 from agentforge.train.loop import Training
@@ -24,10 +25,10 @@ class Finished:
 
 
 class Stages:
-    """`plan` says how many steps each stage has at most, in their order."""
+    """`plan` says how many steps each stage has at most, in their order; `tokenizer` is the digest of whose ids."""
 
-    def __init__(self, context: PhaseContext, plan: Mapping[str, int]) -> None:
-        self.context, self.plan = context, dict(plan)
+    def __init__(self, context: PhaseContext, plan: Mapping[str, int], tokenizer: str) -> None:
+        self.context, self.plan, self.tokenizer = context, dict(plan), tokenizer
         self.finished: dict[str, Finished] = {}
         self._begun: tuple[str, Path] | None = None  # a stage to go on with, and where its state is
         checkpoint = context.checkpoints.latest()
@@ -42,6 +43,8 @@ class Stages:
             if self._begun is not None and self._begun[0] == name:
                 training.load(self._begun[1])
             training.run(_StageContext(self, name))
+            if training.best_step is not None:
+                self.context.log(f"{name} is that of step {training.best_step}; it trained for {training.step}")
             tensors = {key: tensor.clone() for key, tensor in state.own_tensors(training.model).items()}
             self.finished[name] = Finished(tensors, training.curve)
             self.save(self._before(name) + self.plan[name], lambda directory: None, "")
@@ -54,7 +57,9 @@ class Stages:
             for stage, finished in self.finished.items():
                 state.save_tensors(directory / f"{stage}.safetensors", finished.tensors)
             curves = {stage: finished.curve for stage, finished in self.finished.items()}
-            state.save_json(directory / "stages.json", {"curves": curves, "begun": name})
+            state.save_json(
+                directory / "stages.json", {"curves": curves, "begun": name, "tokenizer": self.tokenizer}
+            )
             if name:
                 (directory / "begun").mkdir()
                 write(directory / "begun")
@@ -63,6 +68,11 @@ class Stages:
 
     def _load(self, directory: Path) -> None:
         record: dict[str, Any] = state.load_json(directory / "stages.json")
+        if record.get("tokenizer") != self.tokenizer:
+            message = "the checkpoint was made with another tokenizer than this text and this installation make"
+            step = "Resume with the Python and the tokenizers package that began the run, or start a new run."
+            field = str(directory / "stages.json")
+            raise FailedPrecondition(message, reason="TOKENIZER_MISMATCH", field=field, next_step=step)
         for stage, curve in record["curves"].items():
             self.finished[stage] = Finished(state.load_tensors(directory / f"{stage}.safetensors"), curve)
         if record["begun"]:

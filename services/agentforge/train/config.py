@@ -17,13 +17,17 @@ class GrokfastConfig(StrictModel):
     )
     alpha: float = Field(0.98, ge=0, lt=1, description="ema: what is kept of the average at each step.")
     lamb: float = Field(2.0, ge=0, description="Weight of the slow part (paper: 2 for ema, 5 for ma).")
-    window: int = Field(100, ge=1, description="ma: steps averaged over; it acts once so many were seen.")
+    window: int = Field(
+        100, ge=1, le=10_000, description="ma: steps averaged over; it acts once so many were seen."
+    )
 
 
 class TrainConfig(StrictModel):
-    steps: int = Field(1_000, ge=1, description="Optimiser steps.")
-    batch: int = Field(128, ge=1, description="Rows of one forward pass.")
-    accumulation: int = Field(1, ge=1, description="Forward passes whose gradients are averaged into one step.")
+    steps: int = Field(1_000, ge=1, le=100_000_000, description="Optimiser steps.")
+    batch: int = Field(128, ge=1, le=1_000_000, description="Rows of one forward pass.")
+    accumulation: int = Field(
+        1, ge=1, le=1_000_000, description="Forward passes whose gradients are averaged into one step."
+    )
 
     optimiser: Literal["adamw", "muon"] = Field(
         "muon",
@@ -51,7 +55,7 @@ class TrainConfig(StrictModel):
     dtype: Literal["float32", "bfloat16"] = Field(
         "float32", description="bfloat16: autocast; weights and optimiser stay float32."
     )
-    threads: int = Field(0, ge=0, description="CPU threads; 0: as many as cores this process may use.")
+    threads: int = Field(0, ge=0, le=4_096, description="CPU threads; 0: as many as cores this process may use.")
     deterministic: bool = Field(True, description="Only algorithms that give the same bytes each time.")
 
     checkpoint_every: int = Field(200, ge=0, description="Steps between checkpoints; 0: only when stopped.")

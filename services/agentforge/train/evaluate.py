@@ -16,14 +16,15 @@ from agentforge.data.rows import IGNORED
 from agentforge.data.scoring import accuracy, bits_per_byte
 from agentforge.kit.measure import Measurement
 
-_ROOM = 4  # tokens beyond the right answer, so that one that goes on too long is seen to
+ROOM = 4  # tokens beyond the right answer, so that one that goes on too long is seen to
+_LARGEST_EXPONENT = 700
 
 
 @torch.no_grad()
 def answers(model: nn.Module, codec: Codec, items: Sequence[Item], *, batch: int = 256) -> list[str]:
     """What the model says, greedily, after each prompt; special tokens kept."""
-    prompts = [codec.ids(item.prefix + item.prompt) for item in items]
-    rooms = [len(codec.ids(item.completion)) + _ROOM for item in items]
+    prompts = [codec.prompt_ids(item.prefix + item.prompt) for item in items]
+    rooms = [len(codec.ids(item.completion)) + ROOM for item in items]
     said = [""] * len(items)
     for places in _alike([len(prompt) for prompt in prompts], batch):
         ids = _generated(model, codec, [prompts[place] for place in places], max(rooms[place] for place in places))
@@ -39,9 +40,19 @@ def answer_accuracy(
     return accuracy(items, answers(model, codec, items), prefix=prefix, by_difficulty=by_difficulty)
 
 
-@torch.no_grad()
 def item_loss(model: nn.Module, codec: Codec, items: Sequence[Item], *, name: str, batch: int = 256) -> Measurement:
     """Mean loss in nats per token that the model is to say."""
+    nats, count = answer_nats(model, codec, items, batch=batch)
+    return mean_loss(nats, count, len(items), name=name)
+
+
+def mean_loss(nats: float, count: int, items: int, *, name: str) -> Measurement:
+    return Measurement(name, nats / count, "nat", f"mean over {count:,} answer tokens of {items:,} items", items)
+
+
+@torch.no_grad()
+def answer_nats(model: nn.Module, codec: Codec, items: Sequence[Item], *, batch: int = 256) -> tuple[float, int]:
+    """The summed loss of all tokens that the model is to say, and how many they are."""
     encoded = [codec.item_ids(item) for item in items]
     nats, count = 0.0, 0
     for places in _alike([len(ids) for ids, _ in encoded], batch):
@@ -50,8 +61,7 @@ def item_loss(model: nn.Module, codec: Codec, items: Sequence[Item], *, name: st
         labels_BT = ids_BT.masked_fill((learned_BT * mask_BT) == 0, IGNORED)
         nats += float(_token_nats(model, ids_BT, mask_BT, labels_BT).sum())
         count += int((labels_BT[:, 1:] != IGNORED).sum())
-    method = f"mean over {count:,} answer tokens of {len(items):,} items"
-    return Measurement(name, nats / count, "nat", method, len(items))
+    return nats, count
 
 
 @torch.no_grad()
@@ -73,9 +83,11 @@ def text_bits(
     return bits_per_byte(nats, size, name=name, method=method, n=len(texts))
 
 
-def perplexity(loss: Measurement, name: str) -> Measurement:
-    """Of one tokenizer: never compare it across vocabularies."""
-    return Measurement(name, math.exp(loss.value), "1", f"exponential of: {loss.method}", loss.n)
+def perplexity(loss: Measurement, name: str) -> list[Measurement]:
+    """Per token of one tokenizer: never compare it across vocabularies. None where it is too large for a number."""
+    if loss.value > _LARGEST_EXPONENT:
+        return []
+    return [Measurement(name, math.exp(loss.value), "1", f"exponential of the loss, {loss.method}", loss.n)]
 
 
 def _token_nats(model: nn.Module, ids_BT: Tensor, mask_BT: Tensor, labels_BT: Tensor) -> Tensor:

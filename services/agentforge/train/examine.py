@@ -17,15 +17,12 @@ from agentforge.data.splits import Split, assert_split
 from agentforge.data.tasks import FAMILIES
 from agentforge.kit.errors import InvalidInput
 from agentforge.kit.measure import Measurement
-from agentforge.train.evaluate import answer_accuracy, item_loss, perplexity, text_bits
+from agentforge.train.evaluate import ROOM, answer_accuracy, answer_nats, mean_loss, perplexity, text_bits
 from agentforge.train.loading import LoadedModel
-from agentforge.train.talk import first_tokens
 
 _SEED = 0  # of the items: one set for all models, or their numbers could not be compared
-_LARGEST_EXPONENT = 700  # beyond, the exponential is no number
 _TEXTS, _CHARACTERS = 40, 2_000
 _ROW = 256  # tokens
-_ROOM = 5  # tokens that evaluate.answers lets a model say beyond the right answer, and one at the start
 _LOGITS = 1 << 26  # numbers held at once: 256 MiB
 
 
@@ -33,29 +30,6 @@ _LOGITS = 1 << 26  # numbers held at once: 256 MiB
 class Plan:
     items: dict[str, list[Item]]  # by family
     skipped: dict[str, str]  # why something is not measured
-
-
-class LedCodec(Codec):
-    """For tokenizers that begin every text with a token of their own: their models know no text without it."""
-
-    def __init__(self, bare: Codec) -> None:
-        super().__init__(bare.tokenizer)
-        self.bare, self.lead = bare, first_tokens(bare.tokenizer)
-
-    def ids(self, text: str) -> list[int]:
-        return [*self.lead, *self.bare.ids(text)]
-
-    def document_ids(self, text: str) -> list[int]:
-        return [*self.lead, *self.bare.document_ids(text)]
-
-    def item_ids(self, item: Item) -> tuple[list[int], list[bool]]:
-        ids, learned = self.bare.item_ids(item)
-        return [*self.lead, *ids], [*[False] * len(self.lead), *learned]
-
-
-def codec_of(loaded: LoadedModel) -> Codec:
-    bare = Codec(loaded.tokenizer)
-    return LedCodec(bare) if first_tokens(loaded.tokenizer) else bare
 
 
 def plan(loaded: LoadedModel, codec: Codec, count: int, names: Sequence[str] = ()) -> Plan:
@@ -78,24 +52,27 @@ def plan(loaded: LoadedModel, codec: Codec, count: int, names: Sequence[str] = (
 
 def _length(loaded: LoadedModel, codec: Codec, item: Item) -> int:
     if loaded.slides:
-        return len(codec.ids(item.prefix + item.prompt))
-    return len(codec.item_ids(item)[0]) + _ROOM
+        return len(codec.prompt_ids(item.prefix + item.prompt))
+    return len(codec.item_ids(item)[0]) + ROOM
 
 
 def examine(loaded: LoadedModel, codec: Codec, planned: Plan) -> Iterator[Measurement]:
-    """`parameters`, `accuracy/<family>`, `answer_loss`, `answer_perplexity`, and `bits_per_byte` where exact."""
+    """`parameters`; `accuracy/<family>` and `perplexity/<family>`; `answer_loss` and `answer_perplexity` of all
+    families; `bits_per_byte` where it is exact."""
     model = loaded.model
     yield Measurement("parameters", model.num_parameters(), "1", "counted in the tensors", 1)
-    for items in planned.items.values():
+    nats, count, asked = 0.0, 0, 0
+    for family, items in planned.items.items():
         (measured,) = answer_accuracy(model, codec, items, prefix="")
         yield _renamed(measured)
-    asked = [item for items in planned.items.values() for item in items]
+        longest = max(len(codec.item_ids(item)[0]) for item in items)
+        more_nats, more = answer_nats(model, codec, items, batch=_batch(codec, longest))
+        yield from perplexity(mean_loss(more_nats, more, len(items), name=family), f"perplexity/{family}")
+        nats, count, asked = nats + more_nats, count + more, asked + len(items)
     if asked:
-        longest = max(len(codec.item_ids(item)[0]) for item in asked)
-        loss = item_loss(model, codec, asked, name="answer_loss", batch=_batch(codec, longest))
+        loss = mean_loss(nats, count, asked, name="answer_loss")
         yield loss
-        if loss.value < _LARGEST_EXPONENT:
-            yield perplexity(loss, "answer_perplexity")
+        yield from perplexity(loss, "answer_perplexity")
     texts = held_out_texts()
     if counts_bytes(codec, texts):
         row = min(_ROW, loaded.context or _ROW)

@@ -5,6 +5,7 @@
     training.run(context)
 
 A run that is killed at any step and resumed from its last checkpoint ends with the same bytes as one that was not.
+Where several ranks were joined (kit.ranks), each of them runs this loop, and all take the same steps.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,10 +22,12 @@ import torch
 from torch import Tensor, nn
 
 from agentforge.data.loader import Batch
+from agentforge.kit import ranks
 from agentforge.kit.errors import FailedPrecondition
 from agentforge.kit.measure import Measurement
 from agentforge.train import state
 from agentforge.train.config import TrainConfig
+from agentforge.train.distribution import add_gradients, check_share, own_dice, own_share
 from agentforge.train.grokfast import Grokfast
 from agentforge.train.machine import settled
 from agentforge.train.optim import Optimiser
@@ -72,11 +76,13 @@ class Training:
         config: TrainConfig,
         *,
         name: str = "train",
-        loss_of: LossOf = model_loss,
+        loss_of: LossOf = model_loss,  # a mean over the batch's learned tokens
         evaluate: Callable[[], Measurement] | None = None,  # lower is better: a loss on the selection split
     ) -> None:
         self.model, self.loader, self.config, self.name = model, loader, config, name
         self.loss_of, self.evaluate = loss_of, evaluate
+        self.ranks = ranks.current()
+        check_share(config.batch, self.ranks)
         self.optimiser = Optimiser(model, config)
         self.grokfast = Grokfast(config.grokfast)
         self.step = 0
@@ -88,6 +94,11 @@ class Training:
     @property
     def finished(self) -> bool:
         return self.step >= self.config.steps or bool(self.config.patience and self._worse >= self.config.patience)
+
+    @property
+    def best_step(self) -> int | None:
+        """The step that patience goes back to."""
+        return self._best[1] if self._best is not None and self.config.patience else None
 
     def run(self, context: TrainContext) -> None:
         """Train to the end. Where the context says stop, a checkpoint is written first."""
@@ -130,18 +141,23 @@ class Training:
         best = state.load_tensors(directory / "best.safetensors")
         self._best = None if value is None else (value, step, best)
         self._worse = counters["worse"]
+        self.ranks.meet()  # the next checkpoint may take the place of this one
 
     def _one_step(self) -> tuple[float, float, int]:
         """(loss, gradient norm, tokens) of one optimiser step."""
         total, tokens = 0.0, 0
+        own_dice(self.name, self.step, self.ranks)
         for _ in range(self.config.accumulation):
             batch = next(self.loader)
+            share, part = own_share(batch, self.ranks)
             with self._autocast():
-                loss = self.loss_of(self.model, batch.torch(self._device()))
-            (loss / self.config.accumulation).backward()  # type: ignore[no-untyped-call]
-            total += loss.item() / self.config.accumulation
+                loss = self.loss_of(self.model, share.torch(self._device()))
+            (loss * part / self.config.accumulation).backward()  # type: ignore[no-untyped-call]
+            total += loss.item() * part / self.config.accumulation
             tokens += int(batch.attention_mask.sum())
+        total = self.ranks.add(total)
         self._check_finite(total, "loss")
+        add_gradients(self.optimiser.parameters.values(), self.ranks)
         self.grokfast(self.optimiser.gradients())
         norm = nn.utils.clip_grad_norm_(self.optimiser.parameters.values(), self.config.clip).item()
         self._check_finite(norm, "norm of the gradient")
@@ -164,6 +180,7 @@ class Training:
     def _evaluate(self, evaluate: Callable[[], Measurement], context: TrainContext) -> None:
         self.model.eval()
         found = evaluate()
+        found = replace(found, value=self.ranks.agree(found.value))  # who stops does so with all others
         self.model.train()
         context.measure(found)
         self.curve.append({"step": self.step, found.name: found.value})

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from agentforge.kit import ranks
 from agentforge.train.config import TrainConfig
 
 filling: Any = torch.utils.deterministic  # a module that is an object at run time
@@ -24,7 +25,8 @@ def settled(config: TrainConfig) -> Iterator[None]:
     )
     if config.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts
-    torch.set_num_threads(config.threads or len(os.sched_getaffinity(0)))
+    cores = max(1, len(os.sched_getaffinity(0)) // ranks.current().local_world)
+    torch.set_num_threads(config.threads or cores)
     torch.use_deterministic_algorithms(config.deterministic)
     filling.fill_uninitialized_memory = False  # costs time; nothing of ours reads such memory
     try:

@@ -29,10 +29,10 @@ def put_tensors(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     own = own_tensors(model)
     if own.keys() != tensors.keys():
         differing = ", ".join(sorted(own.keys() ^ tensors.keys())[:3])
-        raise _mismatch(f"the saved tensors are not this model's; they differ in {differing}")
+        raise _mismatch(f"the saved tensors are not this model's; they differ in {differing}", differing)
     for name, tensor in own.items():
         if tensor.shape != tensors[name].shape:
-            raise _mismatch(f"{name} was saved as {tuple(tensors[name].shape)} and is {tuple(tensor.shape)}")
+            raise _mismatch(f"{name} was saved as {tuple(tensors[name].shape)} and is {tuple(tensor.shape)}", name)
         tensor.copy_(tensors[name])
 
 
@@ -79,6 +79,6 @@ def set_random_state(state: Mapping[str, Tensor]) -> None:
             torch.cuda.set_rng_state(state[f"cuda.{number}"], number)
 
 
-def _mismatch(message: str) -> DataLoss:
+def _mismatch(message: str, tensor: str) -> DataLoss:
     step = "Resume with the model settings of the run, or start a new run."
-    return DataLoss(message, reason="CHECKPOINT_MISMATCH", next_step=step)
+    return DataLoss(message, reason="CHECKPOINT_MISMATCH", field=tensor, next_step=step)

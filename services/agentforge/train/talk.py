@@ -46,7 +46,7 @@ class Talker:
             text = str(tokenizer.apply_chat_template(turn, add_generation_prompt=True, tokenize=False))
             ids = self.codec.ids(text)  # a template writes its special tokens itself
         else:
-            ids = [*first_tokens(tokenizer), *self.codec.ids(as_trained(prompt, tokenizer))]
+            ids = self.codec.prompt_ids(as_trained(prompt, tokenizer))
         limit = self.loaded.context
         if limit is not None and len(ids) + (not self.loaded.slides) > limit:
             message = f"the prompt has {len(ids):,} tokens, and the model sees {limit:,}, what it says included"
@@ -118,12 +118,6 @@ def as_trained(prompt: str, tokenizer: PreTrainedTokenizerFast) -> str:
         return prompt
     question = prompt.rstrip()
     return question if question.endswith((ANSWER_CUE, STEPS_CUE)) else f"{question} {ANSWER_CUE}"
-
-
-def first_tokens(tokenizer: PreTrainedTokenizerFast) -> list[int]:
-    """What this tokenizer puts before every text: nothing (ours), or the token for its beginning."""
-    start = tokenizer.bos_token_id
-    return [start] if isinstance(start, int) and tokenizer("a").input_ids[:1] == [start] else []
 
 
 def _check_text(prompt: str) -> None:

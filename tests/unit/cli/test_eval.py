@@ -21,7 +21,7 @@ from agentforge.data.splits import Split
 from agentforge.data.tasks import FAMILIES
 from agentforge.data.tokenizer import BOS, wrap
 from agentforge.kit.errors import ForgeError
-from agentforge.train.examine import codec_of, counts_bytes, examine, held_out_texts, plan
+from agentforge.train.examine import counts_bytes, examine, held_out_texts, plan
 from agentforge.train.loading import LoadedModel, load_model
 from tests.unit.cli.program import Program
 from tests.unit.cli.test_chat import codec, small_llama, small_titan
@@ -42,13 +42,16 @@ def test_a_model_that_knows_three_of_five_has_sixty_percent(forge: Program, tmp_
     assert done.code == 0, done
     assert done.err == ""
     report = json.loads(done.out)
+    perplexity = report["families"]["arithmetic"].pop("perplexity")
     assert report["families"] == {"arithmetic": {"accuracy": 0.6, "n": 5}}
+    assert perplexity == pytest.approx(report["answer_perplexity"])
     assert report["parameters"] == load_model(model).model.num_parameters()
     assert report["bits_per_byte_n"] == len(held_out_texts())
     assert report["bits_per_byte"] > 1
     listed = {one["name"]: one for one in report["measurements"]}
     assert set(listed["bits_per_byte"]) == {"name", "value", "unit", "method", "n", "spread"}
     assert "test split" in listed["accuracy/arithmetic"]["method"]
+    assert "answer tokens of 5 items" in listed["perplexity/arithmetic"]["method"]
 
 
 def test_people_see_a_line_for_each_number(
@@ -57,7 +60,8 @@ def test_people_see_a_line_for_each_number(
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     assert evaluate(EvalOptions(titan.directory, ["nested", "copy"], 3, False, False)) == 0
     lines = capsys.readouterr().out.splitlines()
-    wanted = ["parameters", "nested", "copy", "answer_loss", "answer_perplexity", "bits_per_byte"]
+    families = [f"{kind}/{family}" for family in ("nested", "copy") for kind in ("accuracy", "perplexity")]
+    wanted = ["parameters", *families, "answer_loss", "answer_perplexity", "bits_per_byte"]
     assert [line.split()[0] for line in lines] == wanted
     assert lines[1].endswith("(n=3)")
     assert "bit/By" in lines[-1]
@@ -71,6 +75,7 @@ def test_an_even_model_has_the_bits_of_its_vocabulary(titan: LoadedModel) -> Non
     found = {one.name: one for one in examine(even, codec(), plan(even, codec(), 4, ["recall", "recall"]))}
     assert found["answer_loss"].value == pytest.approx(math.log(codec().vocabulary), rel=1e-5)
     assert found["answer_perplexity"].value == pytest.approx(codec().vocabulary, rel=1e-4)
+    assert found["perplexity/recall"].value == pytest.approx(codec().vocabulary, rel=1e-4)
     assert found["accuracy/recall"].n == 4
 
 
@@ -98,18 +103,20 @@ def test_items_are_held_out_and_the_same_for_every_model(titan: LoadedModel) -> 
     assert len(set(texts)) == len(texts) > 10
 
 
-def test_a_tokenizer_that_begins_texts_does_so_for_prompts_and_not_twice(titan: LoadedModel) -> None:
+def test_a_tokenizer_that_begins_texts_does_so_for_prompts_and_not_twice() -> None:
     backend = Tokenizer.from_str(codec().tokenizer.backend_tokenizer.to_str())
     backend.post_processor = processors.TemplateProcessing(single=f"{BOS} $A", special_tokens=[(BOS, 0)])
-    led = codec_of(replace(titan, tokenizer=wrap(backend)))
+    led = Codec(wrap(backend))
     item = Item("arithmetic", "Q: 2 + 3 = A:", "5", 1)
     ids, learned = led.item_ids(item)
     assert ids == [0, *codec().item_ids(item)[0]]
     assert (learned[0], len(learned)) == (False, len(ids))
-    assert led.ids("ab") == [0, *codec().ids("ab")]
+    assert led.ids("ab") == codec().ids("ab")
+    assert led.prompt_ids("ab") == [0, *codec().ids("ab")]
+    assert led.encode_bytes(b"ab") == codec().ids("ab")
     assert led.document_ids("ab") == [0, *codec().document_ids("ab")]
     assert counts_bytes(led, ["a text", "ünï"])
-    assert all(codec_of(titan).ids(text) == codec().ids(text) for text in ("", "ab"))
+    assert codec().prompt_ids("ab") == codec().ids("ab")
 
 
 def test_bits_per_byte_are_left_out_where_tokens_do_not_say_their_bytes(titan: LoadedModel) -> None:

@@ -44,6 +44,27 @@ def finish(run: RunDirectory, name: str = "model") -> ArtifactRef:
     return output.ref
 
 
+@pytest.mark.parametrize(("umask", "file", "script"), [(0o022, 0o644, 0o755), (0o077, 0o600, 0o700)])
+def test_other_users_of_the_volume_can_read_what_a_library_locked(
+    run: RunDirectory, umask: int, file: int, script: int
+) -> None:
+    """safetensors writes with 0600, whatever the umask says."""
+    before = os.umask(umask)
+    try:
+        with publish(run, "model", "model") as output:
+            fill(output.path)
+            (output.path / "run.sh").touch(0o700)
+            (output.path / "sub").chmod(0o700)
+            (output.path / "sub/weights.safetensors").chmod(0o600)
+    finally:
+        os.umask(before)
+    place = run.output_path / "model"
+    modes = {path.name: path.stat().st_mode & 0o777 for path in [place, *place.rglob("*")]}
+    assert modes.pop("weights.safetensors") == modes.pop("config.json") == modes.pop("empty") == file
+    assert set(modes) == {"model", "sub", "run.sh"}
+    assert set(modes.values()) == {script}
+
+
 def test_a_manifest_lists_every_file_in_order(tmp_path: Path) -> None:
     fill(tmp_path)
     (tmp_path / "hollow").mkdir()

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from agentforge.data.generate import ItemStream
 from agentforge.data.items import Item
 from agentforge.data.splits import Split
-from agentforge.train.evaluate import answer_accuracy, answers, item_loss, perplexity, text_bits
+from agentforge.train.evaluate import answer_accuracy, answers, item_loss, mean_loss, perplexity, text_bits
 from tests.unit.train.helpers import codec, model
 
 
@@ -67,7 +67,10 @@ def test_accuracy_of_a_model_that_knows_all_answers(monkeypatch: pytest.MonkeyPa
 def test_loss_of_an_even_model_is_the_logarithm_of_its_vocabulary() -> None:
     measured = item_loss(Even(), codec(), items(), name="loss", batch=16)
     assert measured.value == pytest.approx(math.log(codec().vocabulary), rel=1e-6)
-    assert perplexity(measured, "perplexity").value == pytest.approx(codec().vocabulary, rel=1e-5)
+    (found,) = perplexity(measured, "perplexity")
+    assert found.value == pytest.approx(codec().vocabulary, rel=1e-5)
+    assert "answer tokens of 40 items" in found.method
+    assert perplexity(mean_loss(1e9, 1, 1, name="loss"), "perplexity") == []
 
 
 def test_loss_is_that_of_the_training_loss() -> None:

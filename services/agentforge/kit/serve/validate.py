@@ -14,6 +14,7 @@ from google.protobuf import struct_pb2
 from agentforge.kit.artifacts import describe, verify
 from agentforge.kit.config import PhaseConfig, resolved, validate_config
 from agentforge.kit.errors import ForgeError, InvalidInput, Violation
+from agentforge.kit.inputs import InputPath
 from agentforge.kit.phase import PhaseSpec, Pipeline, load_object
 from agentforge.kit.refs import ArtifactRef
 from agentforge.kit.serve.errors import violations_of
@@ -52,7 +53,7 @@ class Validator:
         read = asyncio.get_running_loop().run_in_executor
         inputs = await read(self._hashing, self._read_all, refs)
         if config is not None and self._spec.check:
-            violations = await read(self._hashing, load_object(self._spec.check), config, list(inputs))
+            violations = await read(self._hashing, self._unfit, config, inputs)
             if violations:
                 raise InvalidInput.of(violations)
         return inputs
@@ -82,6 +83,12 @@ class Validator:
 
     def close(self) -> None:
         self._hashing.shutdown(wait=False, cancel_futures=True)
+
+    def _unfit(self, config: PhaseConfig, refs: Sequence[ArtifactRef]) -> list[Violation]:
+        """What the phase itself says of inputs that are there and whole."""
+        places = [InputPath(ref.name, ref.kind, self._home / ref.path, ref.sha256) for ref in refs]
+        found: list[Violation] = load_object(self._spec.check)(config, places)
+        return found
 
     def _read_all(self, refs: Sequence[ArtifactRef]) -> tuple[ArtifactRef, ...]:
         inputs: list[ArtifactRef] = []
