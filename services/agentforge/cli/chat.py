@@ -53,6 +53,7 @@ def load(path: Path, *, trust_remote_code: bool, offline: bool = True) -> Loaded
     if offline and not trust_remote_code:
         os.environ["HF_HUB_OFFLINE"] = "1"  # read at import; a directory needs no network
     try:
+        import torch  # noqa: F401  # without it transformers fails with an error that does not name it
         import transformers
 
         from agentforge.train.loading import load_model

@@ -82,16 +82,18 @@ def _slot(name: str, kind: str, place: Path, takes: Sequence[Slot]) -> Slot:
 
 def _name(slot: Slot, output: ArtifactRef | None, place: Path, taken: set[str]) -> str:
     """The slot's own name where it takes one artifact; else the artifact's, made safe and unique."""
-    wanted = slot.name if slot.max_count == 1 else (output.name if output else _safe(place.stem))
-    name, count = wanted, 1
+    wanted = Path(slot.name if slot.max_count == 1 else (output.name if output else _safe(place.name)))
+    name, count = wanted.name, 1
     while name in taken:
         count += 1
-        name = f"{wanted}-{count}"
+        name = f"{wanted.stem}-{count}{wanted.suffix}"
     return name
 
 
 def _safe(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9_.-]", "_", name).lstrip(".-")[:60] or "input"
+    """With the suffix, by which a file's format is known."""
+    safe = Path(re.sub(r"[^A-Za-z0-9_.-]", "_", name).lstrip(".-") or "input")
+    return f"{safe.stem[:40]}{safe.suffix[:16]}"
 
 
 def _finished_output(home: Path, place: Path) -> ArtifactRef | None:

@@ -16,7 +16,7 @@ from agentforge.phase1_cognate.corpus import Corpus, prepare
 from agentforge.phase1_cognate.evaluation import HeldOut, evaluate, examples, held_out, margins, selection_loss
 from agentforge.phase1_cognate.stages import Finished, Stages
 from agentforge.train.loop import Training
-from agentforge.train.machine import settled
+from agentforge.train.machine import device, settled
 from agentforge.train.state import put_tensors
 
 
@@ -89,7 +89,7 @@ def publish(context: PhaseContext, config: CognateConfig, corpus: Corpus, finish
         context.progress(len(models), len(finished), "models", f"measuring {name}")
         models[name] = new_model(config, corpus, config.seed, config.specialists.get(name))
         put_tensors(models[name], one.tensors)
-        models[name].eval()  # type: ignore[no-untyped-call]
+        models[name].to(device()).eval()
         measured[name] = evaluate(name, models[name], corpus, held)
         show(context, name, config, models[name], corpus, held)
     ahead = {one.name.split("/")[1]: one for one in margins(config, measured)}

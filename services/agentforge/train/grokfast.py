@@ -51,12 +51,12 @@ class Grokfast:
         past = {f"past.{age}.{name}": g for age, each in enumerate(self._past) for name, g in each.items()}
         return past | {f"slow.{name}": tensor for name, tensor in self._slow.items()}
 
-    def load(self, tensors: Mapping[str, Tensor]) -> None:
+    def load(self, tensors: Mapping[str, Tensor], device: torch.device | str = "cpu") -> None:
         slow = {name: tensor for name, tensor in tensors.items() if name.startswith("slow.")}
-        self._slow = {name.removeprefix("slow."): tensor.clone() for name, tensor in slow.items()}
+        self._slow = {name.removeprefix("slow."): tensor.to(device, copy=True) for name, tensor in slow.items()}
         past: dict[int, dict[str, Tensor]] = {}
         for name, tensor in tensors.items():
             if name.startswith("past."):
                 _, age, parameter = name.split(".", 2)
-                past.setdefault(int(age), {})[parameter] = tensor.clone()
+                past.setdefault(int(age), {})[parameter] = tensor.to(device, copy=True)
         self._past = [past[age] for age in sorted(past)]

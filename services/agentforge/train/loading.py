@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-import torch
 from safetensors import SafetensorError
 from transformers import CONFIG_MAPPING, AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
@@ -14,6 +13,7 @@ from agentforge.data.tokenizer import check_fits, load_tokenizer
 from agentforge.kit.errors import DataLoss, InvalidInput
 from agentforge.models import TitanConfig  # registers our classes with the Auto classes
 from agentforge.train.directory import check_trained_with, check_weights, model_directory, read_json, refuse_code
+from agentforge.train.machine import device
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -40,7 +40,7 @@ def load_model(path: Path, *, trust_remote_code: bool = False) -> LoadedModel:
     check_trained_with(directory, tokenizer)
     check_weights(directory)
     model = _weights(directory, config, trust_remote_code)
-    model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+    model.to(device()).eval()
     # What the directory says about sampling is put aside, so that greedy is greedy for every model.
     model.generation_config = GenerationConfig(eos_token_id=tokenizer.eos_token_id)  # type: ignore[no-untyped-call]
     return LoadedModel(directory, model, tokenizer, *_context(config))

@@ -29,7 +29,7 @@ from agentforge.train import state
 from agentforge.train.config import TrainConfig
 from agentforge.train.distribution import add_gradients, check_share, own_dice, own_share
 from agentforge.train.grokfast import Grokfast
-from agentforge.train.machine import settled
+from agentforge.train.machine import device, settled
 from agentforge.train.optim import Optimiser
 
 LossOf = Callable[[nn.Module, dict[str, Tensor]], Tensor]
@@ -79,7 +79,7 @@ class Training:
         loss_of: LossOf = model_loss,  # a mean over the batch's learned tokens
         evaluate: Callable[[], Measurement] | None = None,  # lower is better: a loss on the selection split
     ) -> None:
-        self.model, self.loader, self.config, self.name = model, loader, config, name
+        self.model, self.loader, self.config, self.name = model.to(device()), loader, config, name
         self.loss_of, self.evaluate = loss_of, evaluate
         self.ranks = ranks.current()
         check_share(config.batch, self.ranks)
@@ -133,7 +133,7 @@ class Training:
         counters = state.load_json(directory / "training.json")
         state.put_tensors(self.model, state.load_tensors(directory / "model.safetensors"))
         self.optimiser.load(state.load_tensors(directory / "optimiser.safetensors"))
-        self.grokfast.load(state.load_tensors(directory / "grokfast.safetensors"))
+        self.grokfast.load(state.load_tensors(directory / "grokfast.safetensors"), self._device())
         state.set_random_state(state.load_tensors(directory / "random.safetensors"))
         self.loader.load_state_dict(counters["loader"])
         self.step, self.curve, self._stretch = counters["step"], counters["curve"], counters["stretch"]

@@ -15,6 +15,11 @@ from agentforge.train.config import TrainConfig
 filling: Any = torch.utils.deterministic  # a module that is an object at run time
 
 
+def device() -> torch.device:
+    """This process's GPU, or the CPU where there is none."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
 @contextlib.contextmanager
 def settled(config: TrainConfig) -> Iterator[None]:
     """Threads (how sums are cut depends on them) and algorithms as the config says; as they were, afterwards."""

@@ -51,6 +51,17 @@ def test_several_of_one_slot_get_names_of_their_own(home: Path, tmp_path: Path) 
     assert [ref.name for ref in bring_in(home, given, MANY, remote=False)] == ["a", "b_c", "m"]
 
 
+def test_a_file_keeps_its_suffix_by_which_its_format_is_known(home: Path, tmp_path: Path) -> None:
+    given = [tmp_path / place / "words.txt" for place in ("one", "two")]
+    for number, file in enumerate(given):
+        file.parent.mkdir()
+        file.write_text(f"text {number}")
+    refs = bring_in(home, [str(file) for file in given], MANY, remote=False)
+    assert [ref.name for ref in refs] == ["words.txt", "words-2.txt"]
+    assert [(home / ref.path).read_text() for ref in refs] == ["text 0", "text 1"]
+    assert {Path(ref.path).suffix for ref in refs} == {".txt"}
+
+
 def test_the_slot_can_be_named_and_must_be_where_kinds_differ(home: Path) -> None:
     place = home / "mine" / "m"
     (ref,) = bring_in(home, [f"words={place}"], TWO_KINDS, remote=False)
