@@ -116,7 +116,7 @@ def check_tokenizer(tokenizer: PreTrainedTokenizerFast, expected: str, whose: st
     found = tokenizer_digest(tokenizer)
     if found != expected:
         message = f"this tokenizer ({found[:12]}) is not the one of {whose} ({expected[:12]})"
-        step = "Use the tokenizer saved beside it."
+        step = "Use the tokenizer that was saved with it."
         raise FailedPrecondition(message, reason="TOKENIZER_MISMATCH", field="tokenizer", next_step=step)
 
 
@@ -124,4 +124,5 @@ def check_fits(tokenizer: PreTrainedTokenizerFast, vocabulary: int) -> None:
     """Refuse a model whose embedding has no row for some token."""
     if len(tokenizer) > vocabulary:
         message = f"the tokenizer has {len(tokenizer):,} tokens, the model's embedding {vocabulary:,}"
-        raise FailedPrecondition(message, reason="TOKENIZER_MISMATCH", field="vocab_size")
+        step = "Use the tokenizer that was saved with the model."
+        raise FailedPrecondition(message, reason="TOKENIZER_MISMATCH", field="vocab_size", next_step=step)

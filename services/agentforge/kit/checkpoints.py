@@ -110,12 +110,20 @@ class Checkpoints:
             place.rename(trash)
         except FileNotFoundError:
             return
-        remove_tree(trash)
+        _remove(trash)
 
     def _sweep(self) -> None:
         """Remove what a killed writer left."""
         for entry in self.directory.glob(".*.tmp"):
-            remove_tree(entry)
+            _remove(entry)
+
+
+def _remove(place: Path) -> None:
+    """Also where somebody put a file or a link."""
+    if place.is_dir() and not place.is_symlink():
+        remove_tree(place)
+    else:
+        place.unlink(missing_ok=True)
 
 
 def _damage(place: Path, step: int) -> str | None:

@@ -21,6 +21,7 @@ class MemoryState(NamedTuple):
     key: Tensor  # (B, S, D)
     value: Tensor  # (B, S, D)
     score: Tensor  # (B, S), log strength when written
+    rank: Tensor  # (B, S), who stays: the highest
     position: Tensor  # (B, S), of the token that wrote it; -1: nothing was written
     momentum: Tensor  # (B,)
 
@@ -102,7 +103,12 @@ def momentum_scan(keep_BT: Tensor, input_BT: Tensor, start_B: Tensor) -> Tensor:
 
 
 class MemoryStrength(nn.Module):
-    """How strongly an entry is written, and how fast it fades: one for all layers."""
+    """How strongly an entry is written, and how fast it fades: one for all layers.
+
+    Strength is learned from what is read, so the learned part has no say in who stays. A forgotten fact has no
+    gradient, and the gradient of a question about it weakens the facts that were read in its stead: if that cost
+    them their slots too, one lost fact would take the others with it.
+    """
 
     def __init__(self, config: TitanConfig) -> None:
         super().__init__()
@@ -113,10 +119,11 @@ class MemoryStrength(nn.Module):
         """Log of the factor by which each token that passes weakens an entry."""
         return 0.0 if self.decay is None else F.logsigmoid(self.decay)
 
-    def forward(self, surprise_BT: Tensor, novelty_BT: Tensor) -> Tensor:
+    def forward(self, surprise_BT: Tensor, novelty_BT: Tensor) -> tuple[Tensor, Tensor]:
+        """Log strength, and its share that says who stays."""
         learned_BT = self.learned(torch.stack((surprise_BT, novelty_BT), -1))[..., 0]
-        score_BT: Tensor = (surprise_BT * novelty_BT.clamp_min(0) + 0.05).log() + learned_BT
-        return score_BT
+        rank_BT = (surprise_BT * novelty_BT.clamp_min(0) + 0.05).log()
+        return rank_BT + learned_BT, rank_BT.detach()
 
 
 class LongTermMemory(nn.Module):
@@ -142,8 +149,9 @@ class LongTermMemory(nn.Module):
 
     def empty(self, h_BTD: Tensor) -> MemoryState:
         none_BSD = h_BTD[:, :0].detach()
+        none_BS = none_BSD[:, :, 0]
         position_BS = torch.empty(len(h_BTD), 0, dtype=torch.long, device=h_BTD.device)
-        return MemoryState(none_BSD, none_BSD, none_BSD[:, :, 0], position_BS, h_BTD.new_zeros(len(h_BTD)))
+        return MemoryState(none_BSD, none_BSD, none_BS, none_BS, position_BS, h_BTD.new_zeros(len(h_BTD)))
 
     def write(
         self, h_BTD: Tensor, position_BT: Tensor, strength: MemoryStrength, state: MemoryState
@@ -179,8 +187,12 @@ class LongTermMemory(nn.Module):
         gate_BTG = self.gates(h_BTD).to(surprise_BT.dtype)
         surprise_BT = surprise_BT * gate_BTG[..., 1].sigmoid()
         surprise_BT, momentum_B = self._carry(gate_BTG[..., 2:], position_BT >= 0, surprise_BT, state.momentum)
-        score_BT = strength(surprise_BT, novelty_BT)
-        after = after._replace(score=torch.cat((state.score, score_BT), 1), momentum=momentum_B)
+        score_BT, rank_BT = strength(surprise_BT, novelty_BT)
+        after = after._replace(
+            score=torch.cat((state.score, score_BT), 1),
+            rank=torch.cat((state.rank, rank_BT), 1),
+            momentum=momentum_B,
+        )
         score_BS = after.score[:, : readable_BTS.shape[2]]
         age_BTS = position_BT[:, :, None] - source.position[:, None]
         bias_BTS = (score_BS[:, None] + age_BTS * log_decay).masked_fill(~readable_BTS, -math.inf)
@@ -204,13 +216,13 @@ class LongTermMemory(nn.Module):
         return readable_BTS & kept_BS[:, None]
 
     def _order(self, state: MemoryState, log_decay: Tensor | float) -> Tensor:
-        """Who stays: the highest. Differs from the strength by now in a term that is the same for all entries."""
+        """Who stays: the highest. Fading by now differs from this in a term that is the same for all entries."""
         position_BS = state.position.to(state.key.dtype)
         if self.keep_by == "fifo":
             return position_BS
         if self.keep_by == "random":
             return (position_BS * 12.9898).sin().mul(43758.5453).frac().abs()
-        return state.score - position_BS * log_decay
+        return state.rank - position_BS * log_decay
 
     def _forget(self, state: MemoryState, log_decay: Tensor | float) -> MemoryState:
         """Drop what can never be read again, a chunk or more at a time."""
@@ -224,7 +236,8 @@ class LongTermMemory(nn.Module):
         keep_BSD = keep_BS[:, :, None].expand(-1, -1, state.key.shape[2])
         return MemoryState(
             state.key.gather(1, keep_BSD), state.value.gather(1, keep_BSD),
-            state.score.gather(1, keep_BS), state.position.gather(1, keep_BS), state.momentum,
+            state.score.gather(1, keep_BS), state.rank.gather(1, keep_BS),
+            state.position.gather(1, keep_BS), state.momentum,
         )  # fmt: skip
 
     @torch.no_grad()

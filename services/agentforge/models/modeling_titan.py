@@ -1,4 +1,4 @@
-"""The Titan model. It and its two neighbours import nothing else of ours, so a saved directory carries its code.
+"""The Titan model. It and its three neighbours import nothing else of ours, so a saved directory carries its code.
 
 Shapes: B batch, T new tokens, S stored tokens, D hidden size, H heads, K head size, P persistent tokens, N halting
 steps, V vocabulary. docs/model.md tells how the mechanisms fit together.

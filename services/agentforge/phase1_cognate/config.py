@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+import math
+from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from agentforge.data.tasks import FAMILIES, family
 from agentforge.data.tasks.base import Family
 from agentforge.data.tokenizer import SMALLEST_VOCABULARY
-from agentforge.kit.config import PhaseConfig, StrictModel
+from agentforge.kit.config import StrictModel, TeamConfig, Unfit
 from agentforge.kit.errors import InvalidInput
 from agentforge.kit.phase import PhaseSpec, Slot
+from agentforge.models.fields_titan import BadField, TitanFields
 from agentforge.train.config import TrainConfig
 
 TEXT = "text"
 DRILLS = ("recall_drill", "nested_drill")
 SPECIALISTS = ("reasoning", "memory_integration", "adaptive_computation")
+_MANY = 1_000_000  # beyond, a number of tokens, steps or items is a slip: it would only exhaust memory or patience
 
 
 def _family(name: str) -> Family:
@@ -30,33 +33,56 @@ class ModelConfig(StrictModel):
     """A named size of TitanConfig, with single fields replaced. null: as the size has it."""
 
     size: Literal["tiny", "small", "full", "50m", "100m", "1.5b"] = Field("full", description="TitanConfig.preset.")
-    num_hidden_layers: int | None = Field(None, ge=1, description="Layers of one pass.")
+    num_hidden_layers: int | None = Field(None, ge=1, le=1_000, description="Layers of one pass.")
     memory_layers: list[int] | None = Field(None, description="Layers with a memory.")
-    sliding_window: int | None = Field(None, ge=2, description="Tokens that a token sees.")
-    persistent_tokens: int | None = Field(None, ge=0, description="Learned tokens that every token sees; 0: none.")
+    sliding_window: int | None = Field(None, ge=2, le=_MANY, description="Tokens that a token sees.")
+    persistent_tokens: int | None = Field(
+        None, ge=0, le=1_000, description="Learned tokens that every token sees; 0: none."
+    )
     rope_theta: float | None = Field(None, gt=1, description="Base of the rotary positions; small for short texts.")
     memory: bool = Field(True, description="Long-term memory.")
-    memory_chunk: int | None = Field(None, ge=1, description="Tokens after which what was written can be read.")
+    memory_chunk: int | None = Field(
+        None, ge=1, le=_MANY, description="Tokens after which what was written can be read."
+    )
     act: bool = Field(True, description="Several steps with adaptive halting.")
-    act_steps_train: int | None = Field(None, ge=1, description="Steps in training.")
-    act_steps_infer: int | None = Field(None, ge=1, description="Steps when answering.")
+    act_steps_train: int | None = Field(None, ge=1, le=1_000, description="Steps in training.")
+    act_steps_infer: int | None = Field(None, ge=1, le=1_000, description="Steps when answering.")
     ponder_weight: float | None = Field(None, ge=0, description="Price in nats of one more step.")
     deep_supervision: float | None = Field(None, ge=0, description="Weight of the single steps' own losses.")
     recursion: bool = Field(True, description="Recursive reasoning over a latent and an answer.")
-    recursion_cycles: int | None = Field(None, ge=1, description="TRM's T.")
-    recursion_inner: int | None = Field(None, ge=1, description="TRM's n.")
+    recursion_cycles: int | None = Field(None, ge=1, le=1_000, description="TRM's T.")
+    recursion_inner: int | None = Field(None, ge=1, le=1_000, description="TRM's n.")
     embedding_std: float = Field(0.02, gt=0, description="Spread of token embeddings at the start.")
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """What replaces the size's own fields of TitanConfig."""
+        return self.model_dump(exclude={"size", "embedding_std"}, exclude_none=True)
+
+    @model_validator(mode="after")
+    def _can_be_built(self) -> Self:
+        try:
+            TitanFields.preset(self.size, **self.fields)
+        except BadField as error:
+            raise Unfit(error.field, str(error), reason="BAD_MODEL", next_step=error.next_step) from None
+        return self
+
+    @property
+    def sight(self) -> int | None:
+        """Tokens that can be seen; None where there is no limit."""
+        shape = TitanFields.preset(self.size, **self.fields)
+        return None if shape.memory else shape.sliding_window
 
 
 class DataConfig(StrictModel):
-    vocabulary: int = Field(32_000, ge=SMALLEST_VOCABULARY, description="Tokens, special ones included.")
+    vocabulary: int = Field(32_000, ge=SMALLEST_VOCABULARY, le=_MANY, description="Tokens, special ones included.")
     corpus: Literal["docstrings", "source"] = Field(
         "source", description="Part of Python's standard library to read where no corpus is given as input."
     )
     every: int = Field(1, ge=1, description="Only each n-th module of the standard library.")
-    text_length: int = Field(256, ge=8, description="Tokens in a row of text.")
-    task_length: int = Field(256, ge=8, description="Most tokens in a row of a task.")
-    task_texts: int = Field(1_500, ge=1, description="Items of each family that the tokenizer sees.")
+    text_length: int = Field(256, ge=8, le=_MANY, description="Tokens in a row of text.")
+    task_length: int = Field(256, ge=8, le=_MANY, description="Most tokens in a row of a task.")
+    task_texts: int = Field(1_500, ge=1, le=_MANY, description="Items of each family that the tokenizer sees.")
     difficulties: dict[str, list[int]] = Field({}, description="By family; others: those of the family's start.")
 
     @field_validator("difficulties")
@@ -90,6 +116,8 @@ class StageConfig(StrictModel):
                 raise ValueError(f"{name} has the weight {weight}, below zero")
         if not any(value.values()):
             raise ValueError("at least one source needs a weight above zero")
+        if not math.isfinite(sum(value.values())):
+            raise ValueError("the sum of the weights is too large for a number")
         return value
 
 
@@ -108,12 +136,12 @@ class SpecialistConfig(StageConfig):
 
 
 class EvaluationConfig(StrictModel):
-    items: int = Field(250, ge=10, description="Held-out items of each family.")
-    texts: int = Field(20, ge=1, description="Held-out documents for bits per byte.")
-    text_bytes: int = Field(2_000, ge=100, description="Characters read of each of them.")
+    items: int = Field(250, ge=10, le=_MANY, description="Held-out items of each family.")
+    texts: int = Field(20, ge=1, le=_MANY, description="Held-out documents for bits per byte.")
+    text_bytes: int = Field(2_000, ge=100, le=_MANY, description="Characters read of each of them.")
 
 
-class CognateConfig(PhaseConfig):
+class CognateConfig(TeamConfig):
     model: ModelConfig = Field(ModelConfig(), description="The architecture, one for all.")
     data: DataConfig = Field(DataConfig(), description="Text, tokenizer and tasks.")
     init: Literal["shared", "independent"] = Field(
@@ -138,10 +166,32 @@ class CognateConfig(PhaseConfig):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        families = [specialist.family for specialist in self.specialists.values()]
-        if len(set(families)) < len(families):
-            raise ValueError(f"two specialists have the same family: {families}")
+        owner: dict[str, str] = {}
+        for name, specialist in self.specialists.items():
+            other = owner.setdefault(specialist.family, name)
+            if other != name:
+                message = f"{specialist.family} is the family of {other}, too: two specialists of the same family"
+                raise Unfit(f"{name}.family", message, next_step="Give each its own.")
+        self._check_reach()
+        self._check_shares()
         return self
+
+    def _check_reach(self) -> None:
+        """Without a memory nothing beyond the window can be seen: longer rows would teach guessing."""
+        sight = self.model.sight
+        for name, length in (("text_length", self.data.text_length), ("task_length", self.data.task_length)):
+            if sight is not None and length > sight:
+                message = f"rows of {length:,} tokens, a window of {sight:,}, and no memory beyond it"
+                step = f"Set it to {sight:,} or less, widen model.sliding_window, or switch model.memory on."
+                raise Unfit(f"data.{name}", message, reason="SEQUENCE_TOO_LONG", next_step=step)
+
+    def _check_shares(self) -> None:
+        """Every process takes as many rows of a batch as any other."""
+        for name, stage in {"trunk": self.trunk, **self.specialists}.items():
+            if stage.train.batch % self.processes:
+                message = f"{stage.train.batch:,} rows cannot be shared out evenly among {self.processes} processes"
+                step = f"Set it to a multiple of {self.processes}, or change processes."
+                raise Unfit(f"{name}.train.batch", message, reason="UNEVEN_BATCH", next_step=step)
 
     @property
     def specialists(self) -> dict[str, SpecialistConfig]:
@@ -161,10 +211,12 @@ PHASE = PhaseSpec(
     "reasoning, memory and adaptive computation.",
     config=CognateConfig,
     run="agentforge.phase1_cognate.phase:run",
+    check="agentforge.phase1_cognate.admission:check",
     takes=(Slot("corpus", "corpus", 0, None, "Text to learn from, instead of Python's standard library."),),
     makes=(
         Slot("trunk", "trunk", description="What the three share; merging measures their changes from it."),
         Slot("models", "model", 3, 3, "reasoning, memory_integration and adaptive_computation."),
     ),
+    evidence="agentforge.phase1_cognate.experiments:EXPERIMENTS",
     stands_on=("agentforge.models", "agentforge.data", "agentforge.train"),
 )

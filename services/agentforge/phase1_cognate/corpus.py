@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 
 from agentforge.data.codec import Codec
 from agentforge.data.generate import ItemStream
 from agentforge.data.loader import Loader
-from agentforge.data.quality import Cleaner, QualityConfig
 from agentforge.data.rows import ItemRows, RowSource
-from agentforge.data.sources.documents import START, Cursor, Document, DocumentSource, SplitSource, TaskTexts, texts
+from agentforge.data.sources.documents import DocumentSource, SplitSource, TaskTexts, texts
 from agentforge.data.sources.files import FileSource
 from agentforge.data.sources.stdlib import Part, StandardLibrary
 from agentforge.data.splits import Split
@@ -19,8 +17,11 @@ from agentforge.data.streams import StreamRows
 from agentforge.data.tokenizer import train_tokenizer
 from agentforge.kit.context import PhaseContext
 from agentforge.kit.errors import InvalidInput
+from agentforge.phase1_cognate.admission import Cleaned, report, too_small
 from agentforge.phase1_cognate.config import DRILLS, TEXT, CognateConfig, StageConfig
 from agentforge.phase1_cognate.drills import drill
+
+_ROWS_TRIED = 300  # of each source before the training: an item too long for its row is found now, or is very rare
 
 
 @dataclass(frozen=True)
@@ -40,10 +41,25 @@ class Corpus:
         documents = (document for document, _ in SplitSource(self.source, Split.TEST).read())
         found = [document.text[: config.text_bytes] for document in islice(documents, config.texts)]
         if not found:
+            if isinstance(self.source, Cleaned):
+                raise too_small(self.source.counts)
             message = f"{self.source.name} has no document in its test split"
-            step = "Bring more text: one document in ten is held out."
-            raise InvalidInput(message, reason="CORPUS_TOO_SMALL", field="corpus", next_step=step)
+            step = "Read more of it: lower data.every."
+            raise InvalidInput(message, reason="CORPUS_TOO_SMALL", field="data.every", next_step=step)
         return found
+
+    def check(self) -> None:
+        """What would end the run in some later stage ends it now: no held-out text, rows that cannot be made."""
+        self.held_out_texts()
+        stages = [self.config.trunk, *self.config.specialists.values()]
+        for name in sorted({name for stage in stages for name, weight in stage.mix.items() if weight}):
+            rows = self._rows(name, self.config.seed)
+            try:
+                for number in range(1 if name == TEXT else _ROWS_TRIED):
+                    rows.row(number)
+            except InvalidInput as error:
+                error.field = {"ITEM_TOO_LONG": "data.task_length"}.get(error.reason, error.field)
+                raise
 
     def _rows(self, name: str, seed: int) -> RowSource:
         data = self.config.data
@@ -54,29 +70,21 @@ class Corpus:
         return ItemRows(ItemStream(name, Split.TRAIN, seed, data.difficulty(name)), self.codec, data.task_length)
 
 
-class Cleaned:
-    """Documents that teach something, each once."""
-
-    def __init__(self, source: DocumentSource) -> None:
-        self.source, self.name = source, source.name
-
-    def read(self, cursor: Cursor = START) -> Iterator[tuple[Document, Cursor]]:
-        cleaner = Cleaner(QualityConfig())
-        for document, after in self.source.read():
-            # What lies before the cursor is read as well: whether a text is a duplicate depends on all before it.
-            if cleaner.keeps(document) and after > cursor:
-                yield document, after
-
-
 def prepare(context: PhaseContext, config: CognateConfig) -> Corpus:
     """Find the text and train the tokenizer on its train split and on items of the tasks."""
-    given = context.inputs.many("corpus")
     source: DocumentSource = StandardLibrary(Part(config.data.corpus), every=config.data.every)
+    given = context.inputs.many("corpus")
     if given:
         source = Cleaned(FileSource([each.path for each in given], context.home))
     streams = [ItemStream(n, Split.TRAIN, config.seed, config.data.difficulty(n)) for n in config.families]
     tasks = TaskTexts(streams, config.data.task_texts)
-    tokenizer = train_tokenizer(texts(SplitSource(source, Split.TRAIN), tasks), config.data.vocabulary)
+    try:
+        tokenizer = train_tokenizer(texts(SplitSource(source, Split.TRAIN), tasks), config.data.vocabulary)
+    except InvalidInput as error:
+        error.field = f"data.{error.field}" if error.field == "vocabulary" else error.field
+        raise
+    if isinstance(source, Cleaned):
+        context.log(f"corpus: {report(source.counts)}")
     corpus = Corpus(source, Codec(tokenizer), config)
-    corpus.held_out_texts()  # an empty test split is to be told now, not after the training
+    corpus.check()
     return corpus

@@ -71,9 +71,9 @@ def digests(run: RunDirectory) -> dict[str, str]:
     return {name: ref.sha256 for name, ref in RunSummary.of_log(run.log_path).outputs.items()}
 
 
-def until(run: RunDirectory, condition: Callable[[dict[str, Any]], bool]) -> None:
+def until(run: RunDirectory, condition: Callable[[dict[str, Any]], bool], timeout_s: float = 60) -> None:
     """Wait for an event, as a watcher would."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + timeout_s
     while not any(condition(record) for record in read_events(run.log_path)[0]):
         assert time.monotonic() < deadline, run.worker_log_path.read_text()
         time.sleep(0.02)
@@ -195,13 +195,6 @@ def test_a_corpus_that_is_none_is_named(tmp_path: Path, content: bytes) -> None:
     assert "corpus" in str(error) or "files" in str(error)
 
 
-@pytest.mark.parametrize(
-    ("changes", "reason"),
-    [
-        ({"data": {"vocabulary": 300_000, "every": 40, "corpus": "docstrings"}}, "VOCABULARY_TOO_LARGE"),
-        ({"model": {"size": "tiny", **PLAIN}, "data": {"vocabulary": 320, "every": 40}}, "SEQUENCE_TOO_LONG"),
-        ({"model": {"size": "tiny", "memory_chunk": 64}, "data": {"vocabulary": 320, "every": 40}}, "BAD_MODEL"),
-    ],
-)
-def test_what_cannot_be_built_is_told_before_training(tmp_path: Path, changes: dict[str, Any], reason: str) -> None:
-    assert refused(Alone(tmp_path), changes).reason == reason
+def test_a_vocabulary_that_cannot_be_filled_is_told_before_training(tmp_path: Path) -> None:
+    changes = {"data": {"vocabulary": 300_000, "every": 40, "corpus": "docstrings"}}
+    assert refused(Alone(tmp_path), changes).reason == "VOCABULARY_TOO_LARGE"

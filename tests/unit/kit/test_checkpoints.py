@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -83,6 +84,11 @@ def damage_link(place: Path) -> None:
     (place / "data/state").symlink_to("/etc/passwd")
 
 
+def damage_no_directory(place: Path) -> None:
+    shutil.rmtree(place)
+    place.write_text("once a directory")
+
+
 def damage_renamed(place: Path) -> None:
     (place / "CHECKPOINT.json").write_text((place / "CHECKPOINT.json").read_text().replace('"step":2', '"step":1'))
 
@@ -96,6 +102,7 @@ def damage_renamed(place: Path) -> None:
         damage_record,
         damage_no_record,
         damage_link,
+        damage_no_directory,
         damage_renamed,
     ],
 )

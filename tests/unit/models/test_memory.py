@@ -44,6 +44,27 @@ def test_the_strongest_stay(make_titan: MakeTitan) -> None:
 
 
 @torch.no_grad()
+def test_how_strongly_is_learned_and_who_stays_is_not(make_titan: MakeTitan) -> None:
+    memory, strength = memory_of(make_titan, memory_slots=5, memory_decay=False)
+    h_BTD = torch.randn(2, 24, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+
+    def bias_BS() -> torch.Tensor:
+        views, _ = memory.write(h_BTD, torch.arange(24).expand(2, -1), strength, memory.empty(h_BTD))
+        return views[-1].bias[:, 0, 0, 3:]
+
+    before_BS = bias_BS()
+    for parameter in strength.learned.parameters():
+        parameter.mul_(-30)
+    after_BS = bias_BS()
+    there_BS = before_BS.isfinite()
+    assert there_BS.tolist() == after_BS.isfinite().tolist()
+    assert there_BS.sum(1).tolist() == [5, 5]
+    assert (
+        before_BS[there_BS].argsort() != after_BS[there_BS].argsort()
+    ).any()  # strength itself was turned around
+
+
+@torch.no_grad()
 def test_fifo_keeps_the_latest(make_titan: MakeTitan) -> None:
     memory, strength = memory_of(make_titan, memory_slots=8, memory_write="fifo")
     h_BTD = torch.randn(1, 40, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(0))

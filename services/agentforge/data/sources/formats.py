@@ -77,7 +77,7 @@ class _Broken:
 def _field_of_line(line: bytes, field: str) -> str | _Broken:
     try:
         record = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # thousands of brackets are too deep to be read
         return _Broken(f"not JSON: {error}")
     value = record.get(field) if isinstance(record, dict) else None
     if not isinstance(value, str):
@@ -112,10 +112,13 @@ def _column(table: Any, path: Path, group: int, field: str) -> Iterator[str]:
         for batch in table.iter_batches(batch_size=_ROWS, row_groups=[group], columns=[field]):
             for value in batch.column(0).to_pylist():
                 if not isinstance(value, str):
-                    raise InvalidInput(
-                        f"{path}: {field!r} holds {value!r}, not text", reason="NOT_TEXT", field=field
-                    )
+                    message = f"{path}: {field!r} holds {value!r}, not text"
+                    step = "Leave out such rows, or write them as text."
+                    raise InvalidInput(message, reason="NOT_TEXT", field=field, next_step=step)
                 yield value
+    except UnicodeDecodeError:
+        message = f"{path}: {field!r} holds bytes that are not UTF-8"
+        raise InvalidInput(message, reason="NOT_TEXT", field=field, next_step="Write it as UTF-8 text.") from None
     except OSError as error:
         raise broken_file(path, error) from error
 
@@ -124,8 +127,8 @@ def read_hdf5(path: Path, start: int, field: str) -> Iterator[tuple[str, int]]:
     """A one-dimensional dataset of strings. Places are row numbers."""
     h5py = optional("h5py", "h5py", "reading HDF5")
     with opened(h5py.File, path) as file:
-        if field not in file:
-            raise no_field(path, field, list(file))
+        if not isinstance(file.get(field), h5py.Dataset):
+            raise no_field(path, field, [name for name in file if isinstance(file[name], h5py.Dataset)])
         dataset = file[field]
         if dataset.ndim != 1 or h5py.check_string_dtype(dataset.dtype) is None:
             message = f"{path}: {field!r} is {dataset.dtype} of shape {dataset.shape}"
@@ -133,7 +136,15 @@ def read_hdf5(path: Path, start: int, field: str) -> Iterator[tuple[str, int]]:
             raise InvalidInput(message, reason="WRONG_SHAPE", field=field, next_step=step)
         for begin in range(start, len(dataset), _ROWS):
             for row, value in enumerate(dataset[begin : begin + _ROWS], begin):
-                yield value.decode(), row + 1
+                yield _value(value, path, row), row + 1
+
+
+def _value(raw: bytes, path: Path, row: int) -> str:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        step = "Write it as UTF-8 text."
+        raise InvalidInput(f"{path}: row {row} is not UTF-8", reason="NOT_TEXT", next_step=step) from None
 
 
 def opened(opener: Callable[[Path], Any], path: Path) -> Any:
@@ -149,5 +160,5 @@ def broken_file(path: Path, error: Exception) -> DataLoss:
 
 
 def no_field(path: Path, field: str, known: list[str]) -> InvalidInput:
-    step = f"It has: {', '.join(known)}."
+    step = f"It has: {', '.join(known) or 'none'}. Rename the one that holds the text, or make one."
     return InvalidInput(f"{path} has no field {field!r}", reason="NO_FIELD", field=field, next_step=step)
