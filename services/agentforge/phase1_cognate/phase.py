@@ -89,7 +89,8 @@ def publish(context: PhaseContext, config: CognateConfig, corpus: Corpus, finish
         context.progress(len(models), len(finished), "models", f"measuring {name}")
         models[name] = new_model(config, corpus, config.seed, config.specialists.get(name))
         put_tensors(models[name], one.tensors)
-        models[name].to(device()).eval()
+        models[name].to(device())  # type: ignore[arg-type]  # transformers wraps it without types
+        models[name].eval()  # type: ignore[no-untyped-call]
         measured[name] = evaluate(name, models[name], corpus, held)
         show(context, name, config, models[name], corpus, held)
     ahead = {one.name.split("/")[1]: one for one in margins(config, measured)}
