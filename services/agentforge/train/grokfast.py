@@ -1,7 +1,7 @@
 """Grokfast (Lee, Kang, Kim, Lee 2024): amplify the slow part of the gradient.
 
 gradient + lamb * low-pass(gradient), exactly as in the paper's algorithms 1 and 2. The form gradient + lamb *
-(gradient - ema), seen in the wild, is a high-pass filter, the opposite, and does not learn.
+(gradient - ema), seen in the wild, is a high-pass filter, the opposite. docs/EVIDENCE.md has what either gains.
 """
 
 from __future__ import annotations
