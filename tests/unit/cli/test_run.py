@@ -143,7 +143,20 @@ def test_help_is_quick_and_light() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
-    for command in ("run", "phase", "serve", "runs", "show", "watch", "cancel", "resume", "chat", "eval", "doctor"):
+    for command in (
+        "run",
+        "phase",
+        "serve",
+        "runs",
+        "show",
+        "watch",
+        "cancel",
+        "resume",
+        "chat",
+        "eval",
+        "evidence",
+        "doctor",
+    ):
         assert f"\n  {command} " in done.stdout
-    for command in ("merge", "verify", "evidence", "bench", "compare", "models", "export"):
+    for command in ("merge", "verify", "bench", "compare", "models", "export"):
         assert f"\n  {command} " not in done.stdout
