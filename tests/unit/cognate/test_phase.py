@@ -196,5 +196,6 @@ def test_a_corpus_that_is_none_is_named(tmp_path: Path, content: bytes) -> None:
 
 
 def test_a_vocabulary_that_cannot_be_filled_is_told_before_training(tmp_path: Path) -> None:
-    changes = {"data": {"vocabulary": 300_000, "every": 40, "corpus": "docstrings"}}
+    data = {"vocabulary": 300_000, "every": 40, "corpus": "docstrings", "text_length": 24, "task_length": 24}
+    changes = {"data": data}
     assert refused(Alone(tmp_path), changes).reason == "VOCABULARY_TOO_LARGE"

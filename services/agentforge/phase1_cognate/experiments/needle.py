@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from statistics import mean
+from statistics import mean, stdev
 from typing import Any
 
 from agentforge.kit.evidence import Row, Trial, at_least, at_most, clearly_above, stated
@@ -67,14 +67,18 @@ def rows(results: Mapping[str, dict[str, Any]]) -> list[Row]:
 
 
 def _helps(results: Mapping[str, dict[str, Any]], name: str, without: str) -> list[Row]:
-    """All end near 1, so speed is compared: the mean of the accuracies along the way."""
+    """All end near 1, so speed is compared: the mean of the accuracies along the way.
+
+    The paper's claim is refuted where the difference is clearly below 0; around 0 it is only not shown.
+    """
     ahead = [
         mean(results[f"memory/{seed}"]["curve"].values()) - mean(results[f"{without}/{seed}"]["curve"].values())
         for seed in SEEDS
     ]
     way = f"accuracy with less without, by seed, mean over measurements every {_LOOK_EVERY} of {_STEPS} steps"
+    refuted = mean(ahead) + stdev(ahead) < 0
     return [
-        clearly_above(f"{name} helps the memory (Titans), here", 0, ahead, "1", theirs=True, method=way),
+        clearly_above(f"{name} helps the memory (Titans), here", 0, ahead, "1", theirs=refuted, method=way),
         stated(f"Accuracy without {name.lower()} at the end", _accuracies(results, without), "1"),
     ]
 
