@@ -10,6 +10,7 @@ _SUMMARIES = {
     "needle": "Facts beyond the reach of windowed attention are found by the memory",
     "slots": "With fewer slots than tokens, surprise and novelty decide well what is kept",
     "grokfast": "Grokfast's formula, and what it gains over tuned baselines",
+    "sudoku": "Recursion by TRM's rule at small Sudoku, against its ablations",
     "speed": "How fast Titan trains, and what each mechanism costs",
 }
 
