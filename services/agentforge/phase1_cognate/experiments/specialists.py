@@ -50,6 +50,8 @@ def rows(results: Mapping[str, dict[str, Any]]) -> list[Row]:
         found.append(at_least(f"{name} answers {family} right", WANTED, own, "1", method=method))
         for other in ("trunk", *(each for each in SPECIALISTS if each != name)):
             found.append(stated(f"{other} at {family}", [r["accuracy"][other][family] for r in every], "1"))
+        method = "the lowest of " + ", ".join(f"{accuracy:.3f}" for accuracy in own)
+        found.append(at_least(f"{name} answers {family} right in each run", WANTED, [min(own)], "1", method=method))
         margins = [result["margin"][name] for result in every]
         method = "accuracy less that of the better of the other two specialists, same items"
         found.append(clearly_above(f"{name} beats the other two at {family}", 0, margins, "1", method=method))
