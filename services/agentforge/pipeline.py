@@ -6,5 +6,6 @@ from agentforge.kit.phase import Pipeline
 
 PIPELINE = Pipeline(
     "agentforge.phase1_cognate.config:PHASE",
+    "agentforge.phase2_evomerge.config:PHASE",
     presets=Path(__file__).parent / "presets",
 )

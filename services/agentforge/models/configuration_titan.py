@@ -4,11 +4,11 @@ from typing import Any, ClassVar
 
 from transformers import PreTrainedConfig
 
-from .fields_titan import TitanFields
+from .fields_titan import MODEL_TYPE, TitanFields
 
 
 class TitanConfig(TitanFields, PreTrainedConfig):  # type: ignore[no-untyped-call]
-    model_type = "agentforge_titan"
+    model_type = MODEL_TYPE
     keys_to_ignore_at_inference: ClassVar = ["past_key_values"]
 
     tie_word_embeddings: bool = True

@@ -6,6 +6,8 @@ It is saved beside the weights together with configuration_titan.py, which adds 
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+MODEL_TYPE = "agentforge_titan"
+
 # Only what differs from the defaults below, which are the `full` model of 25,069,534 parameters.
 PRESETS: dict[str, dict[str, Any]] = {
     "tiny": {

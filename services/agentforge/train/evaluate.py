@@ -26,7 +26,7 @@ def answers(model: nn.Module, codec: Codec, items: Sequence[Item], *, batch: int
     prompts = [codec.prompt_ids(item.prefix + item.prompt) for item in items]
     rooms = [len(codec.ids(item.completion)) + ROOM for item in items]
     said = [""] * len(items)
-    for places in _alike([len(prompt) for prompt in prompts], batch):
+    for places in alike([len(prompt) for prompt in prompts], batch):
         ids = _generated(model, codec, [prompts[place] for place in places], max(rooms[place] for place in places))
         for place, each in zip(places, ids, strict=True):
             said[place] = codec.text(each[: rooms[place]])  # its own room, whoever is beside it
@@ -55,9 +55,9 @@ def answer_nats(model: nn.Module, codec: Codec, items: Sequence[Item], *, batch:
     """The summed loss of all tokens that the model is to say, and how many they are."""
     encoded = [codec.item_ids(item) for item in items]
     nats, count = 0.0, 0
-    for places in _alike([len(ids) for ids, _ in encoded], batch):
-        ids_BT, mask_BT = _padded([encoded[place][0] for place in places], codec.pad, _device(model))
-        learned_BT, _ = _padded([[int(each) for each in encoded[place][1]] for place in places], 0, _device(model))
+    for places in alike([len(ids) for ids, _ in encoded], batch):
+        ids_BT, mask_BT = padded([encoded[place][0] for place in places], codec.pad, _device(model))
+        learned_BT, _ = padded([[int(each) for each in encoded[place][1]] for place in places], 0, _device(model))
         labels_BT = ids_BT.masked_fill((learned_BT * mask_BT) == 0, IGNORED)
         nats += float(_token_nats(model, ids_BT, mask_BT, labels_BT).sum())
         count += int((labels_BT[:, 1:] != IGNORED).sum())
@@ -69,11 +69,11 @@ def text_bits(
     model: nn.Module, codec: Codec, texts: Sequence[str], *, name: str, length: int, batch: int = 32
 ) -> Measurement:
     """Bits per byte of texts, cut into rows of `length`; the first token of a row is context and not counted."""
-    rows = [row for text in texts for row in _rows([*codec.document_ids(text), codec.eos], length)]
+    rows = [row for text in texts for row in cut([*codec.document_ids(text), codec.eos], length)]
     size_V = torch.from_numpy(np.asarray(codec.token_bytes()))
     nats, size = 0.0, 0
-    for places in _alike([len(row) for row in rows], batch):
-        ids_BT, mask_BT = _padded([rows[place] for place in places], codec.pad, _device(model))
+    for places in alike([len(row) for row in rows], batch):
+        ids_BT, mask_BT = padded([rows[place] for place in places], codec.pad, _device(model))
         labels_BT = ids_BT.masked_fill(mask_BT == 0, IGNORED)
         bytes_BT = size_V.to(ids_BT.device)[ids_BT[:, 1:]] * mask_BT[:, 1:]
         # A token without bytes (the end of a text) belongs to no byte, so its loss does not count either.
@@ -101,7 +101,7 @@ def _token_nats(model: nn.Module, ids_BT: Tensor, mask_BT: Tensor, labels_BT: Te
 
 def _generated(model: nn.Module, codec: Codec, prompts: list[list[int]], room: int) -> list[list[int]]:
     """New tokens of each row, up to and without the end."""
-    ids_BT, mask_BT = _padded(prompts, codec.pad, _device(model), left=True)
+    ids_BT, mask_BT = padded(prompts, codec.pad, _device(model), left=True)
     out_BT = model.generate(  # type: ignore[operator]
         input_ids=ids_BT,
         attention_mask=mask_BT,
@@ -114,7 +114,7 @@ def _generated(model: nn.Module, codec: Codec, prompts: list[list[int]], room: i
     return [row[: row.index(codec.eos)] if codec.eos in row else row for row in new]
 
 
-def _padded(rows: list[list[int]], pad: int, device: torch.device, *, left: bool = False) -> tuple[Tensor, Tensor]:
+def padded(rows: list[list[int]], pad: int, device: torch.device, *, left: bool = False) -> tuple[Tensor, Tensor]:
     """(ids, mask), both [B, T]."""
     width = max(map(len, rows))
     ids = [[pad] * (width - len(row)) + row if left else row + [pad] * (width - len(row)) for row in rows]
@@ -125,14 +125,14 @@ def _padded(rows: list[list[int]], pad: int, device: torch.device, *, left: bool
     return torch.tensor(ids, device=device), torch.tensor(mask, device=device)
 
 
-def _alike(lengths: list[int], batch: int) -> Iterator[list[int]]:
+def alike(lengths: list[int], batch: int) -> Iterator[list[int]]:
     """Places in batches of similar length, so that little is padded."""
     order = sorted(range(len(lengths)), key=lambda place: (lengths[place], place))
     for start in range(0, len(order), batch):
         yield order[start : start + batch]
 
 
-def _rows(ids: list[int], length: int) -> Iterator[list[int]]:
+def cut(ids: list[int], length: int) -> Iterator[list[int]]:
     """Rows that overlap by one token, so that every token but the text's first is predicted once."""
     for start in range(0, len(ids) - 1, length - 1):
         yield ids[start : start + length]

@@ -57,16 +57,22 @@ class MergeMethod(Protocol):
 
 
 def check_finite(name: str, parents: Sequence[Tensor], role: str = "parent") -> None:
-    """Refuse NaN and Inf, by tensor and by parent (counted from 1). One pass, no copy."""
+    """Refuse NaN and Inf, by tensor and by parent (counted from 1)."""
     for number, parent in enumerate(parents, start=1):
-        if parent.numel() == 0:
-            continue
-        low, high = parent.aminmax()  # both are NaN where any element is
-        if not (low.isfinite() and high.isfinite()):
-            kind = "NaN" if low.isnan() else "Inf"
+        if kind := unfinite(parent):
             raise InvalidInput(
                 f"tensor {name!r} of {role} {number} of {len(parents)} holds {kind}",
                 reason="NOT_FINITE",
                 field=name,
                 next_step="Leave this model out, or take an earlier checkpoint of it.",
             )
+
+
+def unfinite(tensor: Tensor) -> str | None:
+    """ "NaN" or "Inf", if it holds one. One pass, no copy."""
+    if tensor.numel() == 0:
+        return None
+    low, high = tensor.aminmax()  # both are NaN where any element is
+    if low.isfinite() and high.isfinite():
+        return None
+    return "NaN" if low.isnan() else "Inf"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from pydantic import Field
@@ -9,9 +10,10 @@ from pydantic import Field
 from agentforge.kit.rng import Rng
 from agentforge.phase2_evomerge.methods.base import Sources
 from agentforge.phase2_evomerge.methods.signs import elected_sum
-from agentforge.phase2_evomerge.methods.weights import Shares, final_weights
+from agentforge.phase2_evomerge.methods.weights import Shares, final_weights, in_pieces, pieces
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 
@@ -28,27 +30,44 @@ class Dare:
     Options = DareOptions
 
     def merge(self, sources: Sources, options: DareOptions) -> Tensor:
-        base = sources.trunk
+        return in_pieces(self._pieces(sources, options), sources.trunk)
+
+    def _pieces(self, sources: Sources, options: DareOptions) -> Iterator[Tensor]:
         weights = final_weights(options, len(sources.parents))
-        weighted = (
-            dropped(parent - base, mask(sources.seed, sources.name, number, base, options.drop), options.drop)
-            * weight
-            for number, (parent, weight) in enumerate(zip(sources.parents, weights, strict=True))
-        )
-        if options.elect_signs:  # no disjoint mean: few meet in one place, and each is 1/(1 - p) times its size
-            return base + elected_sum(list(weighted), weights, normalize=False).mul_(options.lam)
-        total = next(weighted)
-        for difference in weighted:
-            total += difference
-        return base + total.mul_(options.lam)
+        base, *parents = (each.reshape(-1) for each in (sources.trunk, *sources.parents))
+        draws = [_draws(sources.seed, sources.name, number) for number in range(len(parents))]
+        for here in pieces(base.numel()):
+            weighted = [
+                dropped(parent[here] - base[here], _kept(draw, base[here], options.drop), options.drop) * weight
+                for parent, draw, weight in zip(parents, draws, weights, strict=True)
+            ]
+            yield base[here] + _joined(weighted, weights, options.elect_signs).mul_(options.lam)
 
 
 def mask(seed: int, name: str, parent: int, like: Tensor, drop: float) -> Tensor:
     """True where a difference of this parent (counted from 0) is kept: independent draws, on the CPU."""
+    return _kept(_draws(seed, name, parent), like, drop).bool()
+
+
+def _draws(seed: int, name: str, parent: int) -> torch.Generator:
+    return Rng(seed, "evomerge/dare", name, parent).torch()
+
+
+def _kept(draws: torch.Generator, like: Tensor, drop: float) -> Tensor:
+    """The next draws, 1 to keep and 0 to drop, for each element: piece after piece they are those of the whole."""
     import torch
 
-    generator = Rng(seed, "evomerge/dare", name, parent).torch()
-    return (torch.rand(like.shape, generator=generator) >= drop).to(like.device)
+    drawn = torch.rand(like.shape, generator=draws)
+    return torch.ge(drawn, drop, out=drawn).to(like.device)
+
+
+def _joined(weighted: list[Tensor], weights: Sequence[float], elect_signs: bool) -> Tensor:
+    if elect_signs:  # no disjoint mean: few meet in one place, and each is 1/(1 - p) times its size
+        return elected_sum(weighted, weights, normalize=False)
+    total, *others = weighted
+    for difference in others:
+        total += difference
+    return total
 
 
 def dropped(difference: Tensor, keep: Tensor, drop: float) -> Tensor:

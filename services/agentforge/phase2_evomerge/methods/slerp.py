@@ -55,13 +55,15 @@ def slerp(first: Tensor, second: Tensor, t: float, eps: float) -> Tensor:
     A line takes the arc's place where there is no arc, or no single one: parallel (θ = 0), opposite (the line then
     goes through zero), or one of the two zero.
     """
-    cosine = _cosine(first, second)
+    return weighted_sum((first, second), shares(_cosine(first, second), t, eps))
+
+
+def shares(cosine: float, t: float, eps: float) -> tuple[float, float]:
+    """Factors on two vectors with this cos θ between them."""
     if abs(cosine) > 1 - eps:
-        return weighted_sum((first, second), (1 - t, t))
+        return 1 - t, t
     angle = math.acos(cosine)
-    return weighted_sum(
-        (first, second), (math.sin((1 - t) * angle) / math.sin(angle), math.sin(t * angle) / math.sin(angle))
-    )
+    return math.sin((1 - t) * angle) / math.sin(angle), math.sin(t * angle) / math.sin(angle)
 
 
 def _cosine(first: Tensor, second: Tensor) -> float:
@@ -70,8 +72,9 @@ def _cosine(first: Tensor, second: Tensor) -> float:
     first, second = first.reshape(-1), second.reshape(-1)
     for start in range(0, first.numel(), CHUNK):
         a, b = first[start : start + CHUNK].double(), second[start : start + CHUNK].double()
-        first_first += float(a.dot(a))
-        first_second += float(a.dot(b))
-        second_second += float(b.dot(b))
+        # Not a.dot(b): what BLAS sums depends, in the last bits, on the number of threads.
+        first_first += float((a * a).sum())
+        first_second += float((a * b).sum())
+        second_second += float((b * b).sum())
     norms = math.sqrt(first_first) * math.sqrt(second_second)
     return first_second / norms if norms > 0 else 1.0

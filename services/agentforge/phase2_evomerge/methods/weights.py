@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import Field, model_validator
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 # Elements taken at a time: float64 copies stay in the cache, and PyTorch sums so few on one thread, in one order.
 CHUNK = 1 << 15
+
+# For longer rows of operations: they work in the cache, and temporary copies are of a piece, not of the tensor.
+PIECE = 1 << 17
 
 _WEIGHTS = "One for each parent, in their order; none at all for equal weights."
 
@@ -71,3 +74,17 @@ def weighted_sum(tensors: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
             total += tensor[here].double() * weight
         merged.view(-1)[here] = total
     return merged
+
+
+def pieces(count: int) -> Iterator[slice]:
+    return (slice(start, start + PIECE) for start in range(0, count, PIECE))
+
+
+def in_pieces(merged: Iterable[Tensor], like: Tensor) -> Tensor:
+    """The pieces of a tensor, in their order, as a tensor of this shape."""
+    import torch
+
+    whole = torch.empty_like(like, memory_format=torch.contiguous_format)
+    for here, piece in zip(pieces(whole.numel()), merged, strict=True):
+        whole.view(-1)[here] = piece
+    return whole
