@@ -6,7 +6,7 @@ PRESET ?= tiny
 PROTOS := $(sort $(wildcard proto/agentforge/v1/*.proto))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-slow check fix proto bench evidence clean
+.PHONY: help setup run test test-slow oracle check fix proto bench evidence clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ test: setup ## Run the tests, but the slow ones
 
 test-slow: setup ## Run the slow tests only
 	$(BIN)/python -m pytest -m slow --timeout 3600
+
+oracle: setup ## Compare merging with mergekit (AGENTFORGE_MERGEKIT: a Python that has it)
+	$(BIN)/python -m pytest -m oracle tests/oracle
 
 check: setup ## Lint, types, import walls, the contract, and that what is generated is up to date
 	$(BIN)/ruff check .

@@ -10,6 +10,7 @@ from typing import Any
 
 from agentforge.kit.phase import PIPELINE_VARIABLE, PhaseSpec, load_object
 from agentforge.kit.refs import ArtifactRef
+from tests import pico
 from tests.harness import TEST_PIPELINE
 
 
@@ -33,10 +34,20 @@ _COGNATE = {
     "evaluation": {"items": 12, "texts": 2, "text_bytes": 300},
 }
 
+_EVOMERGE = {
+    "strict": False,
+    "base": "mean",
+    "generations": 30,
+    "patience": 0,
+    "threads": 1,
+    "evaluation": {"families": {"recall": [2]}, "items": 20, "test_items": 20, "layer_items": 4},
+}
+
 EXAMPLES = {
     "echo": Example(config={"samples": 2000}, kills=4),
     "count": Example(config={"n": 40, "every": 2, "step_s": 0.02}, kills=12),
     "cognate": Example(preset="tiny", config=_COGNATE, kills=2),
+    "evomerge": Example(config=_EVOMERGE, kills=3),
 }
 """Phases that are not named here run on their `tiny` preset."""
 
@@ -77,5 +88,10 @@ def _text(place: Path) -> None:
     (place / "text.txt").write_text("one, two, three")
 
 
-MAKERS: dict[str, Callable[[Path], None]] = {"text": _text, "corpus": _text}
+MAKERS: dict[str, Callable[[Path], None]] = {
+    "text": _text,
+    "corpus": _text,
+    "model": pico.branch,
+    "trunk": pico.branch,
+}
 """Artifact kind to what writes the smallest one of it."""

@@ -198,6 +198,34 @@ def chat(
     return talk(ChatOptions(model, prompts or [], max_new_tokens, temperature, seed, trust_remote_code, as_json))
 
 
+@app.command()
+def merge(
+    method: Annotated[
+        str,
+        typer.Argument(metavar="METHOD|FILE.yml", help="linear, slerp, ties, dare, task_arithmetic; or a recipe."),
+    ],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="The merged model: a new directory.")],
+    models: Annotated[list[Path] | None, typer.Argument(metavar="MODEL", help="Directories of models.")] = None,
+    base: Annotated[
+        Path | None,
+        typer.Option(metavar="MODEL", help="What all were trained from: for ties, dare, task_arithmetic."),
+    ] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="An option of the method.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the differences that dare drops.")] = 42,
+    dtype: Annotated[
+        str | None, typer.Option(help="Of the merged weights: float32, float16, bfloat16. Absent: as the models.")
+    ] = None,
+    as_json: Json = False,
+) -> int:
+    """Merge models of one architecture into one, tensor by tensor."""
+    from agentforge.cli.merge import MergeOptions
+    from agentforge.cli.merge import merge as run_merge
+
+    return run_merge(MergeOptions(method, models or [], out, base, set_ or [], seed, dtype, as_json))
+
+
 @app.command("eval")
 def evaluate(
     model: Model,

@@ -23,8 +23,7 @@ def bring_in(home: Path, given: Iterable[str], takes: Sequence[Slot], *, remote:
     With `remote`, the services are other processes that may see another volume than this one, so nothing is copied.
     """
     inputs: list[ArtifactRef] = []
-    for text in given:
-        slot_name, place = _split(text, takes)
+    for slot_name, place in (one for text in given for one in _spread(home, *_split(text, takes), takes)):
         output = _finished_output(home, place)
         slot = _slot(slot_name, output.kind if output else "", place, takes)
         name = _name(slot, output, place, {ref.name for ref in inputs})
@@ -51,8 +50,23 @@ def _split(text: str, takes: Sequence[Slot]) -> tuple[str, Path]:
     return (name if named else ""), place
 
 
+def _spread(home: Path, slot: str, place: Path, takes: Sequence[Slot]) -> list[tuple[str, Path]]:
+    """A finished phase (runs/RUN_ID/PHASE) stands for those of its outputs that are taken here."""
+    from agentforge.kit.rundir import RunDirectory
+
+    parts = (_inside(home, place) or "").split("/")
+    if slot or len(parts) != 3 or parts[0] != "runs":
+        return [(slot, place)]
+    try:
+        done = RunDirectory(home, parts[1], parts[2]).done()
+    except ForgeError:
+        return [(slot, place)]  # the service says it better, when it looks at the path
+    wanted = [ref for ref in (done.outputs if done else ()) if ref.kind in {slot.kind for slot in takes}]
+    return [("", _absolute(home) / ref.path) for ref in wanted] or [(slot, place)]
+
+
 def _slot(name: str, kind: str, place: Path, takes: Sequence[Slot]) -> Slot:
-    """The slot that is named, or the only one that fits."""
+    """The slot that is named, also by the directory itself; the only one that fits; or that must be filled."""
     if not takes:
         raise InvalidInput(
             f"--input {place}: this phase takes no inputs",
@@ -72,6 +86,9 @@ def _slot(name: str, kind: str, place: Path, takes: Sequence[Slot]) -> Slot:
         )
     if len({slot.kind for slot in fitting}) == 1:
         return fitting[0]  # the service fills slots of one kind in the order in which inputs were given
+    for chosen in ([s for s in fitting if s.name == place.name], [s for s in fitting if s.min_count]):
+        if len(chosen) == 1:
+            return chosen[0]
     raise InvalidInput(
         f"--input {place}: it is not clear which slot it is for",
         reason="AMBIGUOUS_INPUT",

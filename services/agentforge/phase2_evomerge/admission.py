@@ -21,7 +21,7 @@ STRICT_COUNT = 3
 def check(config: EvoMergeConfig, inputs: list[InputPath]) -> list[Violation]:
     models = [each for each in inputs if each.kind == "model"]
     trunk = next((each for each in inputs if each.kind == "trunk"), None)
-    found = [*_count(config, len(models)), *_base(config, trunk)]
+    found = [*_count(config, len(models)), *_options(config, len(models)), *_base(config, trunk)]
     files: list[ModelFiles] = []
     for given in (*models, *([trunk] if trunk else [])):
         try:
@@ -33,7 +33,11 @@ def check(config: EvoMergeConfig, inputs: list[InputPath]) -> list[Violation]:
     names = [each.name for each in models]
     if config.strict:
         found = [one for given, file in zip(models, files, strict=False) for one in _strict(config, given, file)]
-    return found or _differences(files, [*names, *([trunk.name] if trunk else [])])
+    everyone = [*names, *([trunk.name] if trunk else [])]
+    if config.algorithm == "merge":  # from file to file, in the models' own type
+        return found or _differences(files, everyone, None)
+    found = found or [one for given, file in zip(models, files, strict=False) for one in _tokenizer(given, file)]
+    return found or _differences(files, everyone, "float32")  # in which children are made and judged
 
 
 def _count(config: EvoMergeConfig, count: int) -> list[Violation]:
@@ -49,14 +53,30 @@ def _count(config: EvoMergeConfig, count: int) -> list[Violation]:
     return []
 
 
+def _options(config: EvoMergeConfig, count: int) -> list[Violation]:
+    """Of the method's options those that must go with the number of models."""
+    if config.algorithm != "merge":
+        return []
+    weights = config.merge.options.get("weights") or []
+    if weights and len(weights) != count:
+        message = f"{len(weights)} weights are given for {count} models"
+        return [Violation("merge.options.weights", message, "WEIGHT_COUNT", "Give one for each, or none at all.")]
+    if config.merge.method == "slerp" and config.merge.options.get("t") is not None and count != 2:
+        message = f"t is for two models, {count} are given; three are merged in equal shares"
+        return [Violation("merge.options.t", message, "T_WITH_THREE_PARENTS", "Leave t out, or give two models.")]
+    return []
+
+
 def _base(config: EvoMergeConfig, trunk: InputPath | None) -> list[Violation]:
     """Without a common base a model's changes are unknown; whether their mean may stand in, the user decides."""
-    needed = config.algorithm != "merge" or METHODS[config.merge.method].needs_base
-    if trunk is not None or config.base == "mean" or not needed:
+    merges = config.algorithm == "merge"
+    needed = not merges or METHODS[config.merge.method].needs_base
+    if trunk is not None or not needed or (config.base == "mean" and not merges):
         return []
-    what = f"method {config.merge.method}" if config.algorithm == "merge" else f"algorithm {config.algorithm}"
+    what = f"method {config.merge.method}" if merges else f"algorithm {config.algorithm}"
     message = f"{what} works on the models' changes from a common base, and no trunk is given"
-    step = "Give the trunk that they were trained from, or set base to mean: changes are then from their mean."
+    step = "Give the trunk that they were trained from"
+    step += "." if merges else ", or set base to mean: changes are then from their mean."
     return [Violation("inputs.trunk", message, "BASE_REQUIRED", step)]
 
 
@@ -75,10 +95,18 @@ def _strict(config: EvoMergeConfig, given: InputPath, file: ModelFiles) -> list[
     return []
 
 
-def _differences(files: Sequence[ModelFiles], names: Sequence[str]) -> list[Violation]:
+def _tokenizer(given: InputPath, file: ModelFiles) -> list[Violation]:
+    if (file.directory / "tokenizer.json").is_file():
+        return []
+    message = f"{given.name} holds no tokenizer.json"
+    step = "Save the model's fast (tokenizers) tokenizer beside its weights."
+    return [Violation(f"inputs.{given.name}", message, "NO_TOKENIZER", step)]
+
+
+def _differences(files: Sequence[ModelFiles], names: Sequence[str], dtype: str | None) -> list[Violation]:
     try:
         common_fields([file.config for file in files], names)
-        check_fit(files, None)
+        check_fit(files, dtype)
     except ForgeError as error:
         return [Violation(f"inputs: {error.field}", error.message, error.reason, error.next_step)]
     return []

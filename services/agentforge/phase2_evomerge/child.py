@@ -38,4 +38,6 @@ def best_first(scored: Sequence[Scored]) -> list[Scored]:
 
 
 def combinations_of(children: Iterable[Child]) -> list[str]:
-    return [each.origin["combination"] for each in children if "combination" in each.origin]
+    """Those that were made; what gave way to the plain mean is none."""
+    origins = [each.origin for each in children]
+    return [each["combination"] for each in origins if "combination" in each and "fallback" not in each]

@@ -39,7 +39,7 @@ class RecipeEvolution:
 
     def first(self) -> list[Child]:
         children = self._combinations.first()
-        return [*children, self._child("g0.mean", self.kitchen.even())]
+        return [*children, *self._starts()]
 
     def next(
         self, generation: int, population: Sequence[Scored], champion: Scored, diversity: float
@@ -68,6 +68,11 @@ class RecipeEvolution:
         self._told.append(solutions)
         self._search.tell([(np.array(vector), value) for vector, value in solutions])
 
+    def _starts(self) -> list[Child]:
+        """The parents' mean; and where the search begins, so that its champion is never worse."""
+        starts = [self._child("g0.mean", self.kitchen.even())]
+        return starts if self.start == self.kitchen.even() else [*starts, self._child("g0.start", self.start)]
+
     def _child(self, name: str, vector: Sequence[float]) -> Child:
         recipe = self.kitchen.recipe(vector)
         origin = {"kind": "recipe", "recipe": recipe, "parents": list(self.kitchen.parents.names)}
@@ -91,6 +96,6 @@ class RecipeEvolution:
             self._tell([(vector, value) for vector, value in solutions])
         self._asked = self._ask() if saved["asked"] else []
         if not self._asked:
-            return [*self._combinations.load(directory), self._child("g0.mean", self.kitchen.even())]
+            return [*self._combinations.load(directory), *self._starts()]
         generation = len(self._told) + 1
         return [self._child(f"g{generation}.{number}", vector) for number, vector in enumerate(self._asked)]

@@ -67,7 +67,7 @@ class RecipeConfig(StrictModel):
 
     sigma: float = Field(0.2, gt=0, le=2, description="cma_es: first standard deviation of the weights.")
     lowest: float = Field(-0.5, ge=-4, le=0, description="Smallest weight of a parent's change from the base.")
-    highest: float = Field(1.5, gt=0, le=4, description="Largest one; 1 is the parent's whole change.")
+    highest: float = Field(1.5, ge=1, le=4, description="Largest one; 1 is the parent's whole change.")
     given: dict[str, list[float]] | None = Field(
         None, description="Make exactly this one, a point of a front or a champion's, and evolve nothing."
     )
@@ -129,6 +129,13 @@ class EvoMergeConfig(TeamConfig):
     )
     deterministic: bool = Field(True, description="Only algorithms that give the same bytes each time.")
 
+    @model_validator(mode="after")
+    def _recipes_are_evolved(self) -> Self:
+        if self.recipe.given is not None and self.algorithm not in ("cma_es", "nsga2"):
+            message = f"a recipe is given, and {self.algorithm} makes nothing by recipes"
+            raise Unfit("recipe.given", message, next_step="Set algorithm to cma_es, or leave the recipe out.")
+        return self
+
 
 PHASE = PhaseSpec(
     name="evomerge",
@@ -138,7 +145,7 @@ PHASE = PhaseSpec(
     check="agentforge.phase2_evomerge.admission:check",
     takes=(
         Slot("trunk", "trunk", 0, 1, "The model that all parents were trained from."),
-        Slot("models", "model", 2, 64, "The parents: three, unless strict is false."),
+        Slot("models", "model", 2, 64, "the parents, three of them unless strict is false."),
     ),
     makes=(Slot("champion", "model", description="The best model that was found, with the log of its evolution."),),
     evidence="agentforge.phase2_evomerge.experiments:EXPERIMENTS",

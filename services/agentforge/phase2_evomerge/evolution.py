@@ -6,6 +6,7 @@ import itertools
 import math
 import statistics
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,8 +19,9 @@ from agentforge.phase2_evomerge.config import EvoMergeConfig
 from agentforge.phase2_evomerge.judge import Judge
 from agentforge.phase2_evomerge.log import EvolutionLog
 from agentforge.phase2_evomerge.operators.diversity import recipe_distance
+from agentforge.phase2_evomerge.parents import loaded
 from agentforge.phase2_evomerge.sketch import sketch_distance
-from agentforge.train.state import load_json, load_tensors, save_json, save_tensors
+from agentforge.train.state import load_json, save_json, save_tensors
 
 
 class Algorithm(Protocol):
@@ -87,8 +89,10 @@ class Evolution:
         best = best_first(self.population)[0]
         before = self.champion
         if before is None or best.fitness > before.fitness:
-            self.champion = best
-            self.tensors = {name: tensor.clone() for name, tensor in best.child.make().items()}
+            tensors = {name: tensor.clone() for name, tensor in best.child.make().items()}
+            # With its own weights: those it was made from need not be kept for as long as it reigns.
+            self.champion = Scored(replace(best.child, make=lambda: tensors), best.score)
+            self.tensors = tensors
         if before is None:
             return True
         if not math.isfinite(before.fitness):
@@ -145,7 +149,8 @@ class Evolution:
             left = max(0, self.config.patience - self._patience_used)
             say("convergence_patience", left, "generations without improvement until the end", 1)
         used = combinations_of(each.child for each in self.population)
-        best = {"name": self._best.name, "fitness": round(self._best.fitness, 6)}
+        fit = round(self._best.fitness, 6) if math.isfinite(self._best.fitness) else None
+        best = {"name": self._best.name, "fitness": fit}
         self.context.sample(
             "evomerge/generation", {"generation": self.generation, "best": best, "combinations": used}
         )
@@ -174,9 +179,9 @@ class Evolution:
         state: dict[str, Any] = load_json(directory / "evolution.json")
         self.generation, self._patience_used = state["generation"], state["patience_used"]
         self.log = EvolutionLog.of_record(state["log"])
-        self.tensors = load_tensors(directory / "champion.safetensors")
+        self.tensors = tensors = loaded(directory / "champion.safetensors")
         children = self.algorithm.load(directory)
-        champion = Child(state["champion"]["name"], state["champion"]["origin"], lambda: self.tensors)
+        champion = Child(state["champion"]["name"], state["champion"]["origin"], lambda: tensors)
         *scores, best = self.judge.scores([*(child.make for child in children), champion.make])
         self.population = [Scored(child, score) for child, score in zip(children, scores, strict=True)]
         self.champion = Scored(champion, best)

@@ -6,6 +6,7 @@ seeds' 8 that is 2 elites, 6 mutants and 2 merges.
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Sequence
 from functools import partial
@@ -20,8 +21,9 @@ from agentforge.phase2_evomerge.operators.crossover import crossover
 from agentforge.phase2_evomerge.operators.mutation import adaptive_sigma, mutate
 from agentforge.phase2_evomerge.operators.selection import tournament
 from agentforge.phase2_evomerge.operators.tensors import Tensors
+from agentforge.phase2_evomerge.parents import loaded
 from agentforge.phase2_evomerge.workshop import Group, Workshop
-from agentforge.train.state import load_json, load_tensors, save_json, save_tensors
+from agentforge.train.state import load_json, save_json, save_tensors
 
 _MUTANTS = 3  # of each elite, and models in each merge
 
@@ -105,7 +107,8 @@ class Genetic:
         crosses = self.settings.crossover > 0 and rng.python().random() < self.settings.crossover
         chosen = [best[place] for place in (places if crosses else places[:1])]
         parents = list(dict.fromkeys(each.name for each in chosen))
-        return {"kind": "mutant", "parents": parents, "sigma": self.sigma, "parent_fitness": chosen[0].fitness}
+        before = chosen[0].fitness if math.isfinite(chosen[0].fitness) else None  # JSON has no infinity
+        return {"kind": "mutant", "parents": parents, "sigma": self.sigma, "parent_fitness": before}
 
     def _tensors(self, known: Sequence[Scored], name: str) -> Tensors:
         return next(each for each in known if each.name == name).child.make()
@@ -127,19 +130,24 @@ class Genetic:
     def _adapt(self, population: Sequence[Scored]) -> None:
         mutants = [each for each in population if each.child.origin["kind"] == "mutant"]
         if mutants:
-            better = sum(each.fitness > each.child.origin["parent_fitness"] for each in mutants)
+            better = sum(_is_better(each) for each in mutants)
             self.sigma = adaptive_sigma(self.sigma, better / len(mutants))
 
     def save(self, directory: Path) -> None:
-        save_json(
-            directory / "genetic.json", {"sigma": self.sigma, "origins": self.origins, "held": sorted(self.held)}
-        )
+        # Pairs, for their order: of equals the first one ranks first.
+        state = {"sigma": self.sigma, "origins": list(self.origins.items()), "held": sorted(self.held)}
+        save_json(directory / "genetic.json", state)
         for name, tensors in self.held.items():
             save_tensors(directory / f"held-{name}.safetensors", tensors)
 
     def load(self, directory: Path) -> list[Child]:
         """The population as it was."""
         saved = load_json(directory / "genetic.json")
-        self.sigma, self.origins = saved["sigma"], saved["origins"]
-        self.held = {name: load_tensors(directory / f"held-{name}.safetensors") for name in saved["held"]}
+        self.sigma, self.origins = saved["sigma"], dict(saved["origins"])
+        self.held = {name: loaded(directory / f"held-{name}.safetensors") for name in saved["held"]}
         return [self._child(name) for name in self.origins]
+
+
+def _is_better(mutant: Scored) -> bool:
+    before = mutant.child.origin["parent_fitness"]
+    return mutant.fitness > (-math.inf if before is None else before)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +14,17 @@ from transformers import AutoModelForCausalLM
 
 from agentforge.data.codec import Codec
 from agentforge.kit.context import PhaseContext
-from agentforge.kit.errors import InvalidInput
+from agentforge.kit.errors import ForgeError
 from agentforge.phase2_evomerge.config import EvoMergeConfig
 from agentforge.phase2_evomerge.operators.tensors import Tensors, check_alike, merged
 from agentforge.phase2_evomerge.shape import common_fields
 from agentforge.train.loading import LoadedModel, load_model
 from agentforge.train.machine import device
-from agentforge.train.state import own_tensors
+from agentforge.train.state import load_tensors, own_tensors
+
+CHAMPION, LINEAR = "champion", "linear"
+RESULTS = (CHAMPION, LINEAR)
+"""What is reported beside the parents."""
 
 
 @dataclass(frozen=True)
@@ -42,33 +47,48 @@ class Parents:
 
 def load_parents(context: PhaseContext, config: EvoMergeConfig) -> Parents:
     given = context.inputs.many("models")
-    loaded = [_loaded(each.path, each.name) for each in given]
-    names = tuple(each.name for each in given)
-    tensors = tuple(_floats(each) for each in loaded)
+    models = [_model(each.path, each.name) for each in given]
+    names = distinct([each.name for each in given])
+    tensors = tuple(_floats(each) for each in models)
     base, base_name = _base(context, config, tensors)
     check_alike((*tensors, *([base] if base is not None else [])))
-    first = loaded[0]
-    limits = [each.context for each in loaded if each.context is not None]
-    child = _child([each.model for each in loaded], names)
+    first = models[0]
+    limits = [each.context for each in models if each.context is not None]
+    child = _child([each.model for each in models], names)
     return Parents(
-        names, tensors, base, base_name, tuple(each.model for each in loaded), child, Codec(first.tokenizer),
+        names, tensors, base, base_name, tuple(each.model for each in models), child, Codec(first.tokenizer),
         min(limits, default=None), first.directory,
     )  # fmt: skip
 
 
-def _loaded(path: Path, name: str) -> LoadedModel:
+def _model(path: Path, name: str) -> LoadedModel:
     try:
-        loaded = load_model(path)
-    except InvalidInput as error:
+        found = load_model(path)
+    except ForgeError as error:
         error.field = f"inputs.{name}: {error.field}"
         raise
-    loaded.model.requires_grad_(False)
-    return loaded
+    found.model.requires_grad_(False)
+    return found
 
 
-def _floats(loaded: LoadedModel) -> dict[str, Tensor]:
+def loaded(path: Path) -> dict[str, Tensor]:
+    """A checkpoint's tensors, where the parents are: they are merged with each other."""
+    return {name: tensor.to(device()) for name, tensor in load_tensors(path).items()}
+
+
+def distinct(given: Sequence[str]) -> tuple[str, ...]:
+    """Results stand under these names: two of one name are numbered, and none is that of a result of ours."""
+    names: list[str] = []
+    for name in given:
+        numbered = (f"{name}-{number}" for number in itertools.count(2))
+        free = (each for each in itertools.chain([name], numbered) if each not in (*names, *RESULTS))
+        names.append(next(free))
+    return tuple(names)
+
+
+def _floats(found: LoadedModel) -> dict[str, Tensor]:
     """In float32, whatever the file has: children are made and compared in it."""
-    return {n: each.float() if each.is_floating_point() else each for n, each in own_tensors(loaded.model).items()}
+    return {n: each.float() if each.is_floating_point() else each for n, each in own_tensors(found.model).items()}
 
 
 def _base(
@@ -77,7 +97,7 @@ def _base(
     if config.base == "mean":
         return merged("linear", parents, None, None, config.seed), "the parents' mean"
     trunk = context.inputs.maybe("trunk")
-    return (None, "") if trunk is None else (_floats(_loaded(trunk.path, trunk.name)), trunk.name)
+    return (None, "") if trunk is None else (_floats(_model(trunk.path, trunk.name)), trunk.name)
 
 
 def _child(models: Sequence[Any], names: Sequence[str]) -> nn.Module:

@@ -20,11 +20,11 @@ from agentforge.phase2_evomerge.evolution import Algorithm, Evolution
 from agentforge.phase2_evomerge.genetic import Genetic
 from agentforge.phase2_evomerge.judge import Judge
 from agentforge.phase2_evomerge.methods import method
-from agentforge.phase2_evomerge.operators.tensors import merged
 from agentforge.phase2_evomerge.parents import Parents, load_parents
 from agentforge.phase2_evomerge.pareto import ParetoSearch
 from agentforge.phase2_evomerge.publish import publish
 from agentforge.phase2_evomerge.recipes import Kitchen
+from agentforge.phase2_evomerge.streaming.merge import MergeRequest, merge_models
 from agentforge.phase2_evomerge.workshop import Workshop
 from agentforge.train.config import TrainConfig
 from agentforge.train.machine import settled
@@ -40,26 +40,34 @@ class Found:
 
 
 def run(context: PhaseContext, config: EvoMergeConfig) -> None:
+    if config.algorithm == "merge":
+        one_merge(context, config)
+        return
     with settled(TrainConfig(threads=config.threads, deterministic=config.deterministic)):
         parents = load_parents(context, config)
-        found = one_merge(parents, config) if config.algorithm == "merge" else evolved(context, config, parents)
-        test = Judge(parents, questions(parents, config, Split.TEST, config.evaluation.test_items), config.weights)
+        # Before the evolution: an item that no parent can read is found now.
+        sheet = questions(parents, config, Split.TEST, config.evaluation.test_items)
+        found = evolved(context, config, parents)
+        test = Judge(parents, sheet, config.weights)
         publish(context, config, parents, test, found.tensors, found.origin, found.record)
 
 
-def one_merge(parents: Parents, config: EvoMergeConfig) -> Found:
-    chosen = config.merge
-    options = method(chosen.method).Options.model_validate(chosen.options)
-    tensors = merged(chosen.method, parents.tensors, parents.base, options, config.seed)
-    return Found(tensors, {"kind": chosen.method, "options": chosen.options, "parents": list(parents.names)})
+def one_merge(context: PhaseContext, config: EvoMergeConfig) -> None:
+    """Straight from file to file, so that models may be larger than the memory; nothing is measured of it."""
+    chosen, trunk = config.merge, context.inputs.maybe("trunk")
+    base = trunk.path if trunk is not None and method(chosen.method).needs_base else None
+    models = tuple(each.path for each in context.inputs.many("models"))
+    with context.output("champion") as directory:
+        request = MergeRequest(chosen.method, models, directory, base, chosen.options, config.seed)
+        merge_models(request, lambda done, total: context.progress(done, total, "bytes", "merging"))
 
 
 def evolved(context: PhaseContext, config: EvoMergeConfig, parents: Parents) -> Found:
-    judge = Judge(parents, questions(parents, config, Split.SELECTION, config.evaluation.items), config.weights)
     kitchen = Kitchen(parents)
     if config.recipe.given is not None:
         recipe = kitchen.checked(config.recipe.given)
         return Found(kitchen.cooked(recipe), {"kind": "recipe", "recipe": recipe, "parents": list(parents.names)})
+    judge = Judge(parents, questions(parents, config, Split.SELECTION, config.evaluation.items), config.weights)
     say_parents(context, parents, judge)
     algorithm = chosen_algorithm(context, config, parents, judge, kitchen)
     evolution = Evolution(context, config, judge, algorithm)

@@ -8,7 +8,9 @@ from typing import Any
 from agentforge.kit.errors import InvalidInput
 
 # What says nothing about the weights' meaning.
-_ASIDE = {"_name_or_path", "transformers_version", "dtype", "torch_dtype", "_attn_implementation_autoset"}
+_ASIDE = {
+    "_name_or_path", "transformers_version", "dtype", "torch_dtype", "_attn_implementation_autoset", "use_cache"
+}  # fmt: skip
 # How long a model thinks and how much it can hold decide no tensor: specialists differ in them on purpose.
 _LARGEST = {"act_threshold", "memory_slots"}
 

@@ -66,9 +66,18 @@ def test_the_slot_can_be_named_and_must_be_where_kinds_differ(home: Path) -> Non
     place = home / "mine" / "m"
     (ref,) = bring_in(home, [f"words={place}"], TWO_KINDS, remote=False)
     assert (ref.name, ref.kind) == ("words", "text")
+    both_needed = [Slot("model", "model"), Slot("words", "text")]
     with pytest.raises(InvalidInput, match="not clear") as caught:
-        bring_in(home, [str(place)], TWO_KINDS, remote=False)
+        bring_in(home, [str(place)], both_needed, remote=False)
     assert "SLOT=" in caught.value.next_step
+
+
+def test_a_directory_with_the_slots_name_and_the_slot_that_must_be_filled(home: Path, tmp_path: Path) -> None:
+    takes = [Slot("trunk", "trunk", 0, 1), Slot("models", "model", 2, None)]
+    given = [str(outside(tmp_path, name)) for name in ("a", "trunk", "b")]
+    assert [(ref.name, ref.kind) for ref in bring_in(home, given, takes, remote=False)] == [
+        ("a", "model"), ("trunk", "trunk"), ("b", "model"),
+    ]  # fmt: skip
 
 
 def test_what_is_not_there_and_what_is_not_taken(home: Path) -> None:

@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agentforge.phase2_evomerge.methods.base import Sources
 from agentforge.phase2_evomerge.methods.dare import Dare, DareOptions, mask
 from agentforge.phase2_evomerge.methods.ties import Ties, TiesOptions, trimmed
 from tests.unit.evomerge.tensors import close, normal, same_bits, sources, vector
@@ -133,3 +134,21 @@ def test_dare_is_the_same_to_the_bit_whatever_was_drawn_before() -> None:
     first = Dare().merge(parents, DareOptions())
     torch.rand(10)
     assert same_bits(first, Dare().merge(parents, DareOptions()))
+
+
+def test_dare_can_keep_the_norm_of_each_tensor() -> None:
+    base = torch.zeros(1000)
+    parent = torch.randn(1000, generator=torch.Generator().manual_seed(1))
+    options = DareOptions(drop=0.75, rescale="norm")
+    merged = Dare().merge(Sources("w", (parent,), base, 3), options)
+    kept = mask(3, "w", 0, base, 0.75)
+    assert 0 < int(kept.sum()) < 1000
+    assert float(merged.abs().sum()) == pytest.approx(float(parent.abs().sum()), rel=1e-6)
+    assert torch.equal(merged != 0, kept)
+
+
+def test_dare_with_nothing_kept_or_nothing_to_keep() -> None:
+    options = DareOptions(drop=0.999, rescale="norm")
+    for parent in (torch.zeros(4), torch.ones(1)):
+        merged = Dare().merge(Sources("w", (parent,), torch.zeros_like(parent), 3), options)
+        assert bool(merged.isfinite().all())

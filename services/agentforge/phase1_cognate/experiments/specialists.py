@@ -9,8 +9,8 @@ from typing import Any
 
 from agentforge.kit.evidence import Row, Trial, at_least, at_most, clearly_above, stated
 from agentforge.kit.phase import load_pipeline
+from agentforge.kit.whole_run import accuracies, run_phase, value
 from agentforge.phase1_cognate.config import SPECIALISTS
-from agentforge.phase1_cognate.experiments.runs import accuracies, run_phase, value
 
 SEEDS = (42, 1337, 2023)
 WANTED = 0.8  # accuracy at the specialist's own family
@@ -24,7 +24,7 @@ def trials() -> list[Trial]:
 def measure(seed: int) -> dict[str, Any]:
     """The root seed decides trunk, tokenizer and held-out items; the branches keep the preset's seeds."""
     with TemporaryDirectory(prefix="af-specialists-") as scratch:
-        return numbers(run_phase(Path(scratch), [f"seed={seed}"]))
+        return numbers(run_phase("cognate", Path(scratch), [f"seed={seed}"]))
 
 
 def numbers(line: dict[str, Any]) -> dict[str, Any]:

@@ -15,8 +15,8 @@ from typing import Any
 
 from agentforge.kit.evidence import Row, Trial, at_least, at_most, clearly_above, stated
 from agentforge.kit.phase import load_pipeline
+from agentforge.kit.whole_run import outputs, run_phase
 from agentforge.phase1_cognate.config import SPECIALISTS
-from agentforge.phase1_cognate.experiments.runs import run_phase
 
 SEEDS = (42, 1337, 2023)
 INITS = ("shared", "independent")
@@ -32,9 +32,9 @@ def trials() -> list[Trial]:
 
 def measure(init: str, seed: int) -> dict[str, Any]:
     with TemporaryDirectory(prefix="af-trunk-") as scratch:
-        line = run_phase(Path(scratch), [f"init={init}", f"seed={seed}", *settings(seed)])
-        outputs = {output["name"]: Path(output["path"]) for output in line["outputs"]}
-        return {"seconds": line["seconds"], **parents_and_merge([outputs[name] for name in SPECIALISTS], seed)}
+        line = run_phase("cognate", Path(scratch), [f"init={init}", f"seed={seed}", *settings(seed)])
+        made = outputs(line)
+        return {"seconds": line["seconds"], **parents_and_merge([made[name] for name in SPECIALISTS], seed)}
 
 
 def settings(seed: int) -> list[str]:

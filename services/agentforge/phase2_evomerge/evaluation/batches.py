@@ -6,7 +6,7 @@ Shapes: B rows, T tokens, M answer tokens of a batch, A answer tokens of all que
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -52,6 +52,7 @@ class Encoded:
     starts: dict[str, NDArray[np.int64]]  # of each question's answer within its family's span
     scored: tuple[str, ...]  # families that have right and wrong answers
     tokens: int  # all that is read, padding left out
+    prompts: Mapping[str, str] = field(default_factory=dict)  # of each scored family one, to show
 
     def to(self, device: torch.device) -> Encoded:
         return replace(self, batches=tuple(batch.to(device) for batch in self.batches))

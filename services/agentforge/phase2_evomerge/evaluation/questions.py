@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agentforge.data.codec import Codec
 from agentforge.data.generate import ItemStream
@@ -64,7 +64,8 @@ class Questions:
             length = text_length if context is None else min(text_length, context)
             texts = [document.text[:text_bytes] for document in self.documents]
             families[TEXT] = [row for text in texts for row in _text_rows(codec, text, length)]
-        return encoded(families, codec, split=self.split, scored=tuple(sorted(self.items)), batch=batch)
+        found = encoded(families, codec, split=self.split, scored=tuple(sorted(self.items)), batch=batch)
+        return replace(found, prompts={name: self.items[name][0].prompt for name in found.scored})
 
 
 def _question(codec: Codec, item: Item, context: int | None) -> Question:

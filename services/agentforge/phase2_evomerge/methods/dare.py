@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 
 class DareOptions(Shares):
     drop: float = Field(0.9, ge=0, le=0.999, description="p: chance of each difference to be dropped.")
+    rescale: Literal["expectation", "norm"] = Field(
+        "expectation",
+        description="Divide what is kept by 1 - p, as in the paper; or by what is left of the tensor's L1 norm, as "
+        "mergekit does.",
+    )
     elect_signs: bool = Field(False, description="Sum only the differences of the sign that wins, as TIES does.")
     lam: float = Field(1.0, ge=0, le=10, description="λ: factor on the merged difference.")
 
@@ -36,10 +41,15 @@ class Dare:
         weights = final_weights(options, len(sources.parents))
         base, *parents = (each.reshape(-1) for each in (sources.trunk, *sources.parents))
         draws = [_draws(sources.seed, sources.name, number) for number in range(len(parents))]
+        shares = [1 - options.drop] * len(parents)
+        if options.rescale == "norm":
+            fresh = [_draws(sources.seed, sources.name, number) for number in range(len(parents))]
+            pairs = zip(parents, fresh, strict=True)
+            shares = [_share_left(parent, base, draw, options.drop) for parent, draw in pairs]
         for here in pieces(base.numel()):
             weighted = [
-                dropped(parent[here] - base[here], _kept(draw, base[here], options.drop), options.drop) * weight
-                for parent, draw, weight in zip(parents, draws, weights, strict=True)
+                dropped(parent[here] - base[here], _kept(draw, base[here], options.drop), share) * weight
+                for parent, draw, share, weight in zip(parents, draws, shares, weights, strict=True)
             ]
             yield base[here] + _joined(weighted, weights, options.elect_signs).mul_(options.lam)
 
@@ -70,6 +80,16 @@ def _joined(weighted: list[Tensor], weights: Sequence[float], elect_signs: bool)
     return total
 
 
-def dropped(difference: Tensor, keep: Tensor, drop: float) -> Tensor:
-    """Each difference is its own expectation: 1 - p of the time it is there, at 1/(1 - p) times its size."""
-    return (difference * keep).div_(1 - drop)
+def _share_left(parent: Tensor, base: Tensor, draws: torch.Generator, drop: float) -> float:
+    """Of the L1 norm of the difference; 1 where nothing is left to be made larger."""
+    whole = left = 0.0
+    for here in pieces(base.numel()):
+        size = (parent[here] - base[here]).abs()
+        whole += float(size.double().sum())
+        left += float((size * _kept(draws, base[here], drop)).double().sum())
+    return left / whole if left > 0 else 1.0
+
+
+def dropped(difference: Tensor, keep: Tensor, share: float) -> Tensor:
+    """With the share 1 - p each is its own expectation: so often it is there, at so many times its size."""
+    return (difference * keep).div_(share)

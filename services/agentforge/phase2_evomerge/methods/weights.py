@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 CHUNK = 1 << 15
 
 # For longer rows of operations: they work in the cache, and temporary copies are of a piece, not of the tensor.
-PIECE = 1 << 17
+PIECE = 1 << 16
 
 _WEIGHTS = "One for each parent, in their order; none at all for equal weights."
 

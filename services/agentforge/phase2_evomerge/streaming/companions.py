@@ -1,4 +1,4 @@
-"""What a merged model's directory holds besides weights: config, tokenizer and code of the first model, a record, a card."""
+"""What lies beside merged weights: config, tokenizer and code of the first model, a record, a card."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RECORD = "merge.json"
 
 
 def copy_companions(first: ModelFiles, directory: Path, dtype: str) -> None:
-    """As the first model has them; config.json with the dtype of the merged weights, and without where it came from."""
+    """As the first model has them; config.json with the dtype of the merged weights, without where it came from."""
     config = {key: value for key, value in first.config.items() if key != "_name_or_path"}
     for name in ("torch_dtype", "dtype"):  # the first is what transformers 4 reads; written where it was
         if name in config or name == "dtype":
@@ -50,7 +50,7 @@ def _card(record: Mapping[str, Any]) -> str:
     lines = [
         "---", "library_name: transformers", "tags:", "- merge", "- agentforge", "---", "",
         f"# Merged by {record['method']}", "",
-        f"Made from {', '.join(model['name'] for model in models)} by `agentforge merge`, on {record['dtype']} weights.",
+        f"Made from {', '.join(model['name'] for model in models)} by `agentforge merge`, in {record['dtype']}.",
         "Nothing has been measured of it; `agentforge eval` does that.", "",
     ]  # fmt: skip
     if record["base"] is not None:

@@ -11,7 +11,7 @@ from agentforge.kit.errors import DataLoss, InvalidInput
 from agentforge.phase2_evomerge.streaming.shards import FLOATS, ModelFiles
 from agentforge.train.directory import read_json
 
-# What makes the same shapes mean something else, or another model. The rest of a config may differ: it is the first's.
+# What gives the same shapes another meaning. The rest of a config may differ: the first model's is taken.
 _ALIKE = (
     "model_type", "architectures", "vocab_size", "tie_word_embeddings", "num_attention_heads", "num_key_value_heads"
 )  # fmt: skip

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from agentforge.kit.config import StrictModel, resolved, validate_config
-from agentforge.kit.digests import digest_file
 from agentforge.kit.errors import InvalidInput, NotFound
 from agentforge.kit.files import disk_errors, fsync_directory, fsync_tree, usual_modes
 from agentforge.phase2_evomerge.methods import method as find_method
@@ -69,16 +70,18 @@ def merge_models(request: MergeRequest, progress: Progress = lambda done, total:
     _check_out(request.out)
     plan = planned(request)
     files = [file for model in plan.all for file in model.files]
+    stopping = threading.Event()
     with ThreadPoolExecutor(1, "digest") as background, disk_errors(request.out):
         # Hashing needs no interpreter: it runs beside the import of torch, which comes first in a merge.
-        digests = background.submit(lambda: {file: digest_file(file) for file in files})
+        digests = background.submit(_digests, files, stopping)
         target = request.out.absolute()
         partial = Path(tempfile.mkdtemp(prefix=f".{target.name}.partial-", dir=target.parent))
         try:
-            tensors, size = _make(plan, partial, progress, lambda: digests.result())
+            tensors, size = _make(plan, partial, progress, digests.result)
             partial.replace(target)  # also onto an empty directory
             fsync_directory(target.parent)
         except BaseException:
+            stopping.set()
             shutil.rmtree(partial, ignore_errors=True)
             raise
     return MergeReport(request.out, plan.method.name, time.monotonic() - began, tensors, size)
@@ -143,3 +146,15 @@ def _check_out(out: Path) -> None:
         message = f"--out {out}: its parent directory does not exist"
         step = f"mkdir -p {out.absolute().parent}"
         raise NotFound(message, reason="OUT_NOT_FOUND", field="out", next_step=step)
+
+
+def _digests(files: Sequence[Path], stopping: threading.Event) -> dict[Path, str]:
+    """SHA-256 of each; given up at once when nobody wants them any more."""
+    found = {}
+    for file in files:
+        digest = hashlib.sha256()
+        with file.open("rb") as opened:
+            while (block := opened.read(1 << 22)) and not stopping.is_set():
+                digest.update(block)
+        found[file] = digest.hexdigest()
+    return found

@@ -24,7 +24,7 @@ from agentforge.phase2_evomerge.streaming.writing import Planned, WeightFiles
 if TYPE_CHECKING:
     from agentforge.phase2_evomerge.streaming.merge import Plan, Progress
 
-_SPARE = 4 << 20  # elements that may be worked on beside the largest tensor
+_SPARE = 1 << 20  # elements that may be worked on beside the largest tensor
 _WORKERS = 2
 
 

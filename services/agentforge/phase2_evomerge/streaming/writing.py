@@ -58,7 +58,7 @@ class WeightFiles:
         import torch
 
         descriptor, offset, size = self._places[name]
-        data = memoryview(tensor.contiguous().reshape(-1).view(torch.uint8).numpy())
+        data = memoryview(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
         assert len(data) == size, f"{name}: {len(data)} bytes instead of {size}"
         with disk_errors(self._directory):
             while data:

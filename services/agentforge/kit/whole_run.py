@@ -1,4 +1,4 @@
-"""The whole phase as a user starts it: the program, in a process of its own, on a volume that is thrown away."""
+"""For experiments: a whole phase as a user starts it, the program in a process of its own, on the volume `home`."""
 
 from __future__ import annotations
 
@@ -11,20 +11,24 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-SPAN_S = 1_800.0  # a run that takes longer hangs
+_SPAN_S = 1_800.0  # a run that takes longer hangs
 
 
-def run_phase(home: Path, settings: Sequence[str], *, preset: str = "tiny") -> dict[str, Any]:
-    """The last line of `agentforge phase cognate --json`; an error where the run did not succeed."""
+def run_phase(
+    phase: str, home: Path, settings: Sequence[str], *, inputs: Sequence[Path] = (), preset: str = "tiny"
+) -> dict[str, Any]:
+    """The last line of `agentforge phase PHASE --json`; an error where the run did not succeed."""
     home.mkdir(parents=True, exist_ok=True)
     chosen = [part for setting in settings for part in ("--set", setting)]
-    command = [sys.executable, "-m", "agentforge.cli", "phase", "cognate", "--preset", preset, *chosen, "--json"]
+    chosen += [part for path in inputs for part in ("--input", str(path))]
+    chosen += ["--preset", preset] if preset else []
+    command = [sys.executable, "-m", "agentforge.cli", "phase", phase, *chosen, "--json"]
     process = subprocess.Popen(
         command, env=os.environ | {"AGENTFORGE_HOME": str(home)}, text=True, start_new_session=True,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
     try:
-        out, err = process.communicate(timeout=SPAN_S)
+        out, err = process.communicate(timeout=_SPAN_S)
     except BaseException:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         process.send_signal(signal.SIGINT)  # the program cancels the run, whose worker has a session of its own
@@ -37,15 +41,19 @@ def run_phase(home: Path, settings: Sequence[str], *, preset: str = "tiny") -> d
     return line
 
 
+def value(line: dict[str, Any], name: str) -> float:
+    return float(next(one["value"] for one in line["measurements"] if one["name"] == name))
+
+
 def accuracies(line: dict[str, Any]) -> dict[str, dict[str, float]]:
-    """Model to family to exact accuracy on held-out items."""
+    """Model to family to exact accuracy on held-out items: of measurements PHASE/MODEL/accuracy/FAMILY."""
     found: dict[str, dict[str, float]] = {}
     for one in line["measurements"]:
         parts = one["name"].split("/")
-        if len(parts) == 4 and parts[0] == "cognate" and parts[2] == "accuracy":
+        if len(parts) == 4 and parts[2] == "accuracy":
             found.setdefault(parts[1], {})[parts[3]] = one["value"]
     return found
 
 
-def value(line: dict[str, Any], name: str) -> float:
-    return float(next(one["value"] for one in line["measurements"] if one["name"] == name))
+def outputs(line: dict[str, Any]) -> dict[str, Path]:
+    return {output["name"]: Path(output["path"]) for output in line["outputs"]}
