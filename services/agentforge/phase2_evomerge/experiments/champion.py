@@ -8,7 +8,7 @@ from statistics import fmean
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from agentforge.kit.evidence import Row, Trial, clearly_above, exactly, stated
+from agentforge.kit.evidence import Row, Trial, at_least, clearly_above, exactly, stated
 from agentforge.kit.phase import load_pipeline
 from agentforge.kit.whole_run import accuracies, outputs, run_phase
 from agentforge.phase2_evomerge.experiments.scores import PARENTS, SEEDS, quality, summary
@@ -16,6 +16,7 @@ from agentforge.phase2_evomerge.experiments.scores import PARENTS, SEEDS, qualit
 STAGES = ("trunk", *PARENTS)
 ALGORITHMS = ("cma_es", "genetic")
 GENERATIONS = 20  # for both, without early stop: equal evaluations
+SEEDS_WEIGHTS = ["weights.perplexity=0.4", "weights.accuracy=0.3", "weights.speed=0.2", "weights.memory=0.1"]
 ROWS = 64  # of a generalist's step
 
 
@@ -29,7 +30,13 @@ def measure(seed: int) -> dict[str, Any]:
         made = outputs(run_phase("cognate", home, [f"seed={seed}", *_one_thread()]))
         found = {}
         for algorithm in ALGORITHMS:
-            settings = [f"seed={seed}", f"algorithm={algorithm}", f"generations={GENERATIONS}", "patience=0"]
+            settings = [
+                f"seed={seed}",
+                f"algorithm={algorithm}",
+                f"generations={GENERATIONS}",
+                "patience=0",
+                *SEEDS_WEIGHTS,
+            ]
             inputs = [made[name] for name in STAGES]
             found[algorithm] = summary(run_phase("evomerge", home, settings, inputs=inputs))
         line = run_phase("cognate", home / "generalist", [f"seed={seed}", *_one_thread(), *_generalist()])
@@ -70,6 +77,9 @@ def rows(results: Mapping[str, dict[str, Any]]) -> list[Row]:
         found.append(stated(f"{name}: seconds, one thread", [one["seconds"] for one in ones], "s"))
     used = [float(sum(count > 0 for count in one["usage"].values())) for one in (*cma, *genetic)]
     found.append(exactly("All eight combinations are used", 8, used, "1", method="counted in the evolutions' logs"))
+    least = [min(one["diversity_per_gen"]) for one in genetic]
+    method = "share of answer tokens at which two models differ, mean over pairs; the least of all generations"
+    found.append(at_least("genetic: diversity stays above .3", 0.3, least, "1", theirs=True, method=method))
     for place, when in ((0, "at the start"), (GENERATIONS // 2, "half-way"), (-1, "at the end")):
         spread = [one["diversity_per_gen"][place] for one in genetic]
         found.append(stated(f"genetic: disagreement within the population, {when}", spread, "1"))

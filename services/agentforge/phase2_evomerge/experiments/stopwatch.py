@@ -19,7 +19,8 @@ from agentforge.kit.errors import MissingTool, RunFailed
 
 VARIABLE = "AGENTFORGE_MERGEKIT"
 _OPTIONS = {
-    "linear": [], "slerp": ["t=0.5"], "dare": ["drop=0.9", "weights=[0.3333, 0.3333, 0.3333]", "normalize=false"],
+    "linear": [], "slerp": ["t=0.5"],
+    "dare": ["drop=0.9", "weights=[0.3333, 0.3333, 0.3333]", "normalize=false", "rescale=norm"],
     "ties": ["density=0.2"],
 }  # fmt: skip
 
