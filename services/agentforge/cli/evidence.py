@@ -15,6 +15,7 @@ from agentforge.kit.phase import PhaseSpec, load_pipeline
 from agentforge.kit.recorded import Evidence, code_digest, evidence
 
 _STYLE = {"reached": "green", "not reached": "yellow", "refuted": "red", "not testable here": "dim"}
+_PIPED = 120  # columns, where there is no terminal to fit into
 
 
 @dataclass(frozen=True)
@@ -93,8 +94,9 @@ def _print(each: Evidence, code: str) -> None:
     from rich.text import Text
 
     table = Table(box=SIMPLE_HEAD, expand=True)
-    table.add_column("claim", ratio=1)
-    for column in ("target", "value ± spread (n)", "unit", "verdict"):
+    table.add_column("claim", ratio=1, min_width=26)
+    table.add_column("target", max_width=14)
+    for column in ("value ± spread (n)", "unit", "verdict"):
         table.add_column(column)
     for row in each.rows:
         verdict = row.verdict if each.record else "not measured yet"
@@ -104,7 +106,10 @@ def _print(each: Evidence, code: str) -> None:
             cells = (f"  {beside.claim}", "", value_text(beside), beside.unit)
             table.add_row(*(Text(cell, "dim") for cell in cells), "")
     print(f"{each.phase} / {each.experiment.name}: {each.experiment.summary}")
-    Console(highlight=False).print(table)
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = _PIPED
+    console.print(table)
     if each.record is None:
         print(f"NOT MEASURED YET: {each.experiment.name} ({each.rows[0].method}). Measure: {each.command}\n")
         return
