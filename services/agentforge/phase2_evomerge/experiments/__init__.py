@@ -5,6 +5,7 @@ from agentforge.kit.evidence import Experiment
 _SUMMARIES = {
     "merging": "`agentforge merge` is faster than mergekit and needs less memory",
     "champion": "The tiny preset's champion on questions that it was not chosen by",
+    "priorities": "The same with fitness that asks for answers first",
     "mergeable": "Specialists of skills that their trunk has, too: from one trunk and from independent starts",
     "ranks": "Several processes find the same champion as one, and how long they take",
 }
