@@ -4,6 +4,7 @@ Shapes: B batch, T new tokens, S stored tokens, D hidden size, H heads, K head s
 steps, V vocabulary. docs/model.md tells how the mechanisms fit together.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,7 +43,8 @@ class Run:
     strength: MemoryStrength | None
     persistent: list[tuple[Tensor, Tensor]]  # by layer
     passes: int = 0  # through the layers, finished
-    views: dict[int, list[MemoryView]] = field(default_factory=dict)  # by layer, from the first pass
+    views: dict[int, list[MemoryView]] = field(default_factory=dict)  # by layer, from the first pass or given
+    attend: Callable[[int, Tensor, Tensor, Tensor], Tensor] | None = None  # for thoughts: (V, q, k, v)
 
 
 def act_halting(halt_BTM: Tensor, threshold: float) -> tuple[Tensor, Tensor, Tensor]:
@@ -83,15 +85,21 @@ class SlidingAttention(nn.Module):
         qkv_BHTK = split_heads(self.qkv(h_BTD), 3 * self.heads)
         query, key = rotate(qkv_BHTK[:, : 2 * self.heads], run.cos_B1TK, run.sin_B1TK).chunk(2, 1)
         value = qkv_BHTK[:, 2 * self.heads :]
+        if run.attend is None:
+            mixed_BHTK = self._window(run, query, key, value)
+        else:
+            mixed_BHTK = run.attend(run.passes * self.layers + self.layer, query, key, value)
+        out_BTD: Tensor = self.o(mixed_BHTK.transpose(1, 2).flatten(2))
+        return out_BTD
+
+    def _window(self, run: Run, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         if run.cache is not None:
             key, value = run.cache.window(run.passes * self.layers + self.layer, key, value)
         if run.persistent:
             learned_key, learned_value = run.persistent[self.layer]
             key = torch.cat((learned_key.expand(len(key), -1, -1, -1), key), 2)
             value = torch.cat((learned_value.expand(len(value), -1, -1, -1), value), 2)
-        mixed = F.scaled_dot_product_attention(query, key, value, run.mask, is_causal=run.mask is None)
-        out_BTD: Tensor = self.o(mixed.transpose(1, 2).flatten(2))
-        return out_BTD
+        return F.scaled_dot_product_attention(query, key, value, run.mask, is_causal=run.mask is None)
 
 
 class SwiGLU(nn.Module):
@@ -122,7 +130,7 @@ class TitanLayer(nn.Module):
         mixed_BTD = self.attention(h_BTD, run)
         if self.memory is not None:
             assert run.strength is not None
-            if run.passes == 0:  # written once for each token, read in every pass
+            if self.layer not in run.views:  # written once for each token, read in every pass; given to thoughts
                 past = run.cache.memory(self.layer) if run.cache is not None else None
                 past = self.memory.empty(h_BTD) if past is None else past
                 run.views[self.layer], state = self.memory.write(h_BTD, run.position_BT, run.strength, past)
@@ -276,16 +284,19 @@ class TitanForCausalLM(PreTrainedModel, GenerationMixin):  # type: ignore[no-unt
         return position_BG.masked_fill(source_BG < 0, -1), source_BG.clamp_min(0), column_BT.clamp_max(width - 1)
 
     def _run(self, x_BTD: Tensor, position_BT: Tensor, cache: TitanCache | None) -> Run:
-        pairs = self.config.hidden_size // self.config.num_attention_heads // 2
-        frequency_K = self.config.rope_theta ** -(torch.arange(pairs, device=x_BTD.device) / pairs)
-        angle_B1TK = position_BT.clamp_min(0)[:, None, :, None] * frequency_K
         persistent = cache.persistent if cache is not None and cache.persistent else self._persistent()
         if cache is not None:
             cache.persistent = persistent
         return Run(
-            position_BT, angle_B1TK.cos().to(x_BTD.dtype), angle_B1TK.sin().to(x_BTD.dtype),
-            self._mask(position_BT, cache), cache, self.strength, persistent,
+            position_BT, *self._rotary(position_BT, x_BTD.dtype), self._mask(position_BT, cache), cache,
+            self.strength, persistent,
         )  # fmt: skip
+
+    def _rotary(self, position_BT: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        pairs = self.config.hidden_size // self.config.num_attention_heads // 2
+        frequency_K = self.config.rope_theta ** -(torch.arange(pairs, device=position_BT.device) / pairs)
+        angle_B1TK = position_BT.clamp_min(0)[:, None, :, None] * frequency_K
+        return angle_B1TK.cos().to(dtype), angle_B1TK.sin().to(dtype)
 
     def _persistent(self) -> list[tuple[Tensor, Tensor]]:
         if self.persistent is None:

@@ -3,6 +3,7 @@
 from agentforge.kit.evidence import Experiment
 
 _SUMMARIES = {
+    "oracle": "Merging gives the numbers that mergekit gives",
     "merging": "`agentforge merge` is faster than mergekit and needs less memory",
     "champion": "The tiny preset's champion on questions that it was not chosen by",
     "priorities": "The same with fitness that asks for answers first",

@@ -64,7 +64,7 @@ def _generalist() -> list[str]:
 
 def rows(results: Mapping[str, dict[str, Any]]) -> list[Row]:
     cma, genetic = ([result[algorithm] for result in results.values()] for algorithm in ALGORITHMS)
-    found = quality(cma, "recipes by CMA-ES, tiny preset")
+    found = quality(cma, "recipes by CMA-ES, the seeds' weights")
     generalist = [fmean(result["generalist"].values()) for result in results.values()]
     found.append(stated("a generalist of equal total compute: accuracy, mean over families", generalist, "1"))
     gained = [a["fitness"]["champion"] - b["fitness"]["champion"] for a, b in zip(cma, genetic, strict=True)]

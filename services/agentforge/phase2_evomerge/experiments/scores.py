@@ -12,12 +12,13 @@ from agentforge.train.directory import read_json
 
 SEEDS = (42, 1337, 2023)
 PARENTS = ("reasoning", "memory_integration", "adaptive_computation")
+LINEAR = "linear"
 AIM = 0.235  # the seeds' improvement of composite fitness over the parents' mean
 
 
 def summary(line: dict[str, Any]) -> dict[str, Any]:
     record = read_json(outputs(line)["champion"] / "evomerge.json")
-    who = ("champion", "linear", *PARENTS)
+    who = ("champion", LINEAR, *PARENTS)
     return {
         "seconds": line["seconds"],
         "fitness": {each: value(line, f"evomerge/{each}/fitness") for each in who},
@@ -52,12 +53,14 @@ def quality(results: Sequence[Mapping[str, Any]], what: str) -> list[Row]:
             "The champion beats the parents' plain mean (linear)", 0, ahead(results, "linear"), "1", method=method
         ),
     ]
-    for name in ("champion", "linear"):
-        accuracy = [fmean(result["accuracy"][name].values()) for result in results]
-        found.append(stated(f"{name}: accuracy, mean over families", accuracy, "1"))
+    mean = {name: [fmean(result["accuracy"][name].values()) for result in results] for name in ("champion", LINEAR)}
     best = [max(fmean(result["accuracy"][name].values()) for name in PARENTS) for result in results]
-    mean = [fmean(fmean(result["accuracy"][name].values()) for name in PARENTS) for result in results]
-    found += [stated("best parent: accuracy", best, "1"), stated("parents: accuracy, mean", mean, "1")]
-    for name in ("champion", "linear", *PARENTS):
+    more = [one - other for one, other in zip(mean["champion"], best, strict=True)]
+    method = "accuracy on the test split, mean over families, less the best parent's"
+    found.append(clearly_above("The champion answers more than the best parent", 0, more, "1", method=method))
+    found += [stated(f"{name}: accuracy, mean over families", each, "1") for name, each in mean.items()]
+    parents = [fmean(fmean(result["accuracy"][name].values()) for name in PARENTS) for result in results]
+    found += [stated("best parent: accuracy", best, "1"), stated("parents: accuracy, mean", parents, "1")]
+    for name in ("champion", LINEAR, *PARENTS):
         found.append(stated(f"{name}: perplexity", [result["perplexity"][name] for result in results], "1"))
     return found

@@ -60,10 +60,10 @@ print(json.dumps(seconds[1:]))
 
 def programs(method: str, turns: int) -> dict[str, Any]:
     """The two command lines in turns, after one turn that is not counted."""
-    theirs = _mergekit()
-    return _with_models(
+    theirs = mergekit_python()
+    return with_models(
         lambda place, made: _both(
-            place, made, turns, _our_program(place, method), _their_program(place, method, theirs)
+            place, made, turns, our_program(place, method), their_program(place, method, theirs)
         ),
         method,
     )
@@ -71,17 +71,17 @@ def programs(method: str, turns: int) -> dict[str, Any]:
 
 def warm(method: str, turns: int) -> dict[str, Any]:
     """Calls in one process each, after a first one that is not counted."""
-    theirs = _mergekit()
+    theirs = mergekit_python()
 
     def measured(place: Path, made: Mapping[str, Any]) -> dict[str, Any]:
         job = {**_job(place, method), "turns": turns}
         seconds = {}
         for who, python, code in (("ours", sys.executable, _WARM_OURS), ("theirs", str(theirs), _WARM_THEIRS)):
-            done = _run([python, "-c", code, json.dumps(job)], place)
+            done = run([python, "-c", code, json.dumps(job)], place)
             seconds[who] = json.loads(done["out"].splitlines()[-1])
         return {**made, "seconds": seconds}
 
-    return _with_models(measured, method)
+    return with_models(measured, method)
 
 
 def large(method: str, turns: int) -> dict[str, Any]:
@@ -89,10 +89,10 @@ def large(method: str, turns: int) -> dict[str, Any]:
     del turns
 
     def measured(place: Path, made: Mapping[str, Any]) -> dict[str, Any]:
-        done = _run(_our_program(place, method), place)
+        done = run(our_program(place, method), place)
         return {**made, "seconds": done["seconds"], "peak": done["peak"]}
 
-    return _with_models(measured, method, size="large")
+    return with_models(measured, method, size="large")
 
 
 def _both(
@@ -102,20 +102,20 @@ def _both(
     peak: dict[str, list[int]] = {"ours": [], "theirs": []}
     for turn in range(turns + 1):
         for who, command in (("ours", ours), ("theirs", theirs)):
-            done = _run(command, place)
+            done = run(command, place)
             if turn:
                 seconds[who].append(done["seconds"])
                 peak[who].append(done["peak"])
     return {**made, "seconds": seconds, "peak": peak}
 
 
-def _with_models(
+def with_models(
     measured: Callable[[Path, Mapping[str, Any]], dict[str, Any]], method: str, size: str = "full"
 ) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="agentforge-merging-") as directory:
         place = Path(directory)
         maker = [sys.executable, "-m", "agentforge.phase2_evomerge.experiments.specimens", size, directory]
-        made = json.loads(_run(maker, place)["out"].splitlines()[-1])
+        made = json.loads(run(maker, place)["out"].splitlines()[-1])
         return measured(place, {**made, "models": len(_models(method))})
 
 
@@ -148,7 +148,7 @@ def _job(place: Path, method: str) -> dict[str, Any]:
     return {"method": method, "models": models, "base": base, "options": options, "recipe": recipe, "out": out}
 
 
-def _our_program(place: Path, method: str) -> list[str]:
+def our_program(place: Path, method: str) -> list[str]:
     job = _job(place, method)
     command = [
         sys.executable,
@@ -165,7 +165,7 @@ def _our_program(place: Path, method: str) -> list[str]:
     return [*command, "--base", job["base"]] if job["base"] else command
 
 
-def _their_program(place: Path, method: str, python: Path) -> list[str]:
+def their_program(place: Path, method: str, python: Path) -> list[str]:
     import yaml
 
     job = _job(place, method)
@@ -174,7 +174,7 @@ def _their_program(place: Path, method: str, python: Path) -> list[str]:
     return [program, "--trust-remote-code", "--quiet", str(place / "recipe.yml"), job["out"]]
 
 
-def _run(command: Sequence[str], place: Path) -> dict[str, Any]:
+def run(command: Sequence[str], place: Path) -> dict[str, Any]:
     """Seconds from start to end, and the highest resident memory, in bytes."""
     import shutil
 
@@ -194,7 +194,7 @@ def _run(command: Sequence[str], place: Path) -> dict[str, Any]:
         return {"seconds": seconds, "peak": used.ru_maxrss * 1024, "out": out.read()}
 
 
-def _mergekit() -> Path:
+def mergekit_python() -> Path:
     python = os.environ.get(VARIABLE, "")
     if not python:
         step = f"Install it in an environment of its own and set {VARIABLE} to that one's Python."
