@@ -154,9 +154,10 @@ def test_help_is_quick_and_light() -> None:
         "resume",
         "chat",
         "eval",
+        "merge",
         "evidence",
         "doctor",
     ):
         assert f"\n  {command} " in done.stdout
-    for command in ("merge", "verify", "bench", "compare", "models", "export"):
+    for command in ("verify", "bench", "compare", "models", "export"):
         assert f"\n  {command} " not in done.stdout
