@@ -18,11 +18,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from agentforge.phase3_quietstar.generate import Thoughts, Told, log_policy, retell
-from agentforge.phase3_quietstar.loss import entropy
-from agentforge.phase3_quietstar.sampling import policy
-from agentforge.phase3_quietstar.text import Text
-from agentforge.phase3_quietstar.tokens import Marks
+from agentforge.models.thoughts.generate import Thoughts, Told, log_policy, retell
+from agentforge.models.thoughts.sampling import entropy, policy
+from agentforge.models.thoughts.text import Text
+from agentforge.models.thoughts.tokens import Marks
 
 WEIGHTS = {"semantic": 0.30, "consistency": 0.25, "relevance": 0.25, "fluency": 0.20}
 THRESHOLD = 0.5

@@ -45,12 +45,6 @@ def reinforce_loss(reward_BPN: Tensor, log_policy_BPNL: Tensor, kept_BPN: Tensor
     return -rewarded_BPN.where(kept_BPN, 0.0).sum() / kept_BPN.sum().clamp_min(1)
 
 
-def entropy(logits_V: Tensor) -> Tensor:
-    """Nats, over the last dimension; what is banned (-inf) has no part in it."""
-    log_V = logits_V.log_softmax(-1)
-    return -(log_V.exp() * log_V.masked_fill(log_V.isneginf(), 0.0)).sum(-1)
-
-
 def divergence(logits_V: Tensor, reference_V: Tensor) -> Tensor:
     """KL(ours || reference) in nats; both ban the same tokens."""
     ours_V, theirs_V = logits_V.log_softmax(-1), reference_V.log_softmax(-1)

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from agentforge.kit.errors import InvalidInput
 from agentforge.kit.rng import Rng
-from agentforge.phase3_quietstar.generate import Thoughts
-from agentforge.phase3_quietstar.tokens import Marks
+from agentforge.models.thoughts.generate import Thoughts
+from agentforge.models.thoughts.tokens import Marks
 
 
 def by_random_tokens(thoughts: Thoughts, marks: Marks, vocabulary: int, rng: Rng) -> Thoughts:

@@ -15,8 +15,8 @@ from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
 from agentforge.models import TitanConfig, TitanForCausalLM
 from agentforge.models.memory_titan import LongTermMemory, MemoryState, MemoryStrength, MemoryView
-from agentforge.phase3_quietstar.sampling import Draws, Sampling, draw
-from agentforge.phase3_quietstar.tokens import Marks
+from agentforge.models.thoughts.sampling import Draws, Sampling, draw
+from agentforge.models.thoughts.tokens import Marks
 from tests import pico
 
 VOCAB = 40

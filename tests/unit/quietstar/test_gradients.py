@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from agentforge.phase3_quietstar.generate import ahead, generate, log_policy, retell
+from agentforge.models.thoughts.generate import ahead, generate, log_policy, retell
+from agentforge.models.thoughts.places import targets
+from agentforge.models.thoughts.sampling import Draws, Sampling
+from agentforge.models.thoughts.text import read
 from agentforge.phase3_quietstar.loss import log_likelihood, reinforce_loss, rewards
-from agentforge.phase3_quietstar.places import targets
-from agentforge.phase3_quietstar.sampling import Draws, Sampling
-from agentforge.phase3_quietstar.text import read
 from tests.unit.quietstar.models import MARKS, llama, text, titan
 
 PLACES = torch.tensor([[2, 5]])

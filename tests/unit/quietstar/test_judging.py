@@ -10,13 +10,13 @@ import torch
 
 from agentforge.kit.errors import InvalidInput
 from agentforge.kit.rng import Rng
+from agentforge.models.thoughts.generate import Thoughts, generate, retell
+from agentforge.models.thoughts.injection import Injection, choose, difficulty
+from agentforge.models.thoughts.places import all_places
+from agentforge.models.thoughts.sampling import Draws, Sampling
+from agentforge.models.thoughts.text import read
 from agentforge.phase3_quietstar.coherence import Coherence, coherence, filtered
-from agentforge.phase3_quietstar.generate import Thoughts, generate, retell
-from agentforge.phase3_quietstar.injection import Injection, choose, difficulty
-from agentforge.phase3_quietstar.places import all_places
-from agentforge.phase3_quietstar.sampling import Draws, Sampling
 from agentforge.phase3_quietstar.spoil import by_another_items, by_nothing, by_random_tokens
-from agentforge.phase3_quietstar.text import read
 from tests.unit.quietstar.models import MARKS, VOCAB, llama, padded, titan
 
 MAKES = pytest.mark.parametrize("make", [titan, llama])

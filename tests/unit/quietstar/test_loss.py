@@ -9,17 +9,17 @@ import torch
 from torch import Tensor
 
 from agentforge.kit.errors import RunFailed
+from agentforge.models.thoughts.mixing import MixingHead, mean_prediction, mix
+from agentforge.models.thoughts.sampling import entropy
 from agentforge.phase3_quietstar.loss import (
     divergence,
     divergence_above,
-    entropy,
     entropy_below,
     log_likelihood,
     prediction_loss,
     reinforce_loss,
     rewards,
 )
-from agentforge.phase3_quietstar.mixing import MixingHead, mean_prediction, mix
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from agentforge.phase3_quietstar.mask import Own, diagonal_mask, own_mask, text_mask
-from agentforge.phase3_quietstar.places import all_places, targets
+from agentforge.models.thoughts.mask import Own, diagonal_mask, own_mask, text_mask
+from agentforge.models.thoughts.places import all_places, targets
 
 
 def grid(picture: str) -> torch.Tensor:

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from agentforge.phase3_quietstar.generate import Thoughts, Told, ahead, generate, retell
-from agentforge.phase3_quietstar.places import all_places, targets
-from agentforge.phase3_quietstar.sampling import Draws, Sampling
-from agentforge.phase3_quietstar.text import Text, read
+from agentforge.models.thoughts.generate import Thoughts, Told, ahead, generate, retell
+from agentforge.models.thoughts.places import all_places, targets
+from agentforge.models.thoughts.sampling import Draws, Sampling
+from agentforge.models.thoughts.text import Text, read
 from tests.unit.quietstar.models import MARKS, TITANS, Row, llama, naive, padded, text, titan, tolerance
 
 SAMPLING = Sampling(thoughts=2, length=4)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from agentforge.kit.errors import InvalidInput
-from agentforge.phase3_quietstar.sampling import TRIES, Draws, Sampling, draw, policy
+from agentforge.models.thoughts.sampling import TRIES, Draws, Sampling, draw, policy
 
 LOGITS_V = torch.tensor([1.0, -2.0, 3.0, 0.5, 2.5, -1.0, 0.0, 2.0], dtype=torch.float64)
 

@@ -10,12 +10,12 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from agentforge.data.tokenizer import THOUGHT_CLOSE, THOUGHT_OPEN
 from agentforge.kit.errors import FailedPrecondition, InvalidInput
-from agentforge.phase3_quietstar.foreign import check_model
-from agentforge.phase3_quietstar.generate import generate
-from agentforge.phase3_quietstar.places import all_places, check_room
-from agentforge.phase3_quietstar.sampling import Draws, Sampling
-from agentforge.phase3_quietstar.text import read
-from agentforge.phase3_quietstar.tokens import Marks, add_marks, find_marks
+from agentforge.models.thoughts.foreign import check_model
+from agentforge.models.thoughts.generate import generate
+from agentforge.models.thoughts.places import all_places, check_room
+from agentforge.models.thoughts.sampling import Draws, Sampling
+from agentforge.models.thoughts.text import read
+from agentforge.models.thoughts.tokens import Marks, add_marks, find_marks
 from tests import pico
 from tests.unit.quietstar.models import MARKS, llama, text
 

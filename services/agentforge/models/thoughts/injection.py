@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from agentforge.kit.errors import InvalidInput
-from agentforge.phase3_quietstar.loss import entropy
-from agentforge.phase3_quietstar.places import gathered
-from agentforge.phase3_quietstar.text import Text
+from agentforge.models.thoughts.places import gathered
+from agentforge.models.thoughts.sampling import entropy
+from agentforge.models.thoughts.text import Text
 
 
 @dataclass(frozen=True)

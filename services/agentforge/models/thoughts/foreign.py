@@ -13,8 +13,8 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from agentforge.kit.errors import InvalidInput
-from agentforge.phase3_quietstar.mask import Own, diagonal_mask, own_mask, text_mask
-from agentforge.phase3_quietstar.text import check_reach, columns, positions, read
+from agentforge.models.thoughts.mask import Own, diagonal_mask, own_mask, text_mask
+from agentforge.models.thoughts.text import check_reach, columns, positions, read
 
 TOLERANCE = 1e-3  # of the largest logit; a model that ignores mask or positions misses by its whole size
 

@@ -40,8 +40,8 @@ class Text(Protocol):
 def read(model: Any, ids_BT: Tensor, mask_BT: Tensor | None = None) -> Text:
     """Run the model over a text and keep what thoughts need; with gradients where they are on."""
     from agentforge.models import TitanForCausalLM
-    from agentforge.phase3_quietstar.foreign import ForeignText
-    from agentforge.phase3_quietstar.titan import TitanText
+    from agentforge.models.thoughts.foreign import ForeignText
+    from agentforge.models.thoughts.titan import TitanText
 
     if mask_BT is not None and not bool(mask_BT.any(1).all()):
         row = int((~mask_BT.bool().any(1)).nonzero()[0, 0])

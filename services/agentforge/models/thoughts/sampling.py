@@ -70,6 +70,12 @@ def policy(logits: Tensor, start: int, temperature: float) -> Tensor:
     return logits.masked_fill(banned, -math.inf) / temperature
 
 
+def entropy(logits_V: Tensor) -> Tensor:
+    """Nats, over the last dimension; what is banned (-inf) has no part in it."""
+    log_V = logits_V.log_softmax(-1)
+    return -(log_V.exp() * log_V.masked_fill(log_V.isneginf(), 0.0)).sum(-1)
+
+
 @torch.no_grad()
 def draw(logits_XV: Tensor, uniform_XU: Tensor, start: int, sampling: Sampling) -> Tensor:
     """One token of each row from the policy's nucleus: those whose more probable ones have less than top_p in all.

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from agentforge.models.memory_titan import LongTermMemory, MemoryView, TitanCache
 from agentforge.models.modeling_titan import Run, TitanForCausalLM, normalise
-from agentforge.phase3_quietstar.mask import Own, own_mask, text_mask
-from agentforge.phase3_quietstar.text import columns, positions
+from agentforge.models.thoughts.mask import Own, own_mask, text_mask
+from agentforge.models.thoughts.text import columns, positions
 
 
 class TitanText:

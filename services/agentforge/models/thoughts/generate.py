@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from agentforge.phase3_quietstar.sampling import Draws, Sampling, draw, policy
-from agentforge.phase3_quietstar.text import Branches, Text, check_reach
-from agentforge.phase3_quietstar.tokens import Marks
+from agentforge.models.thoughts.sampling import Draws, Sampling, draw, policy
+from agentforge.models.thoughts.text import Branches, Text, check_reach
+from agentforge.models.thoughts.tokens import Marks
 
 ROWS = 32  # of logits at a time
 
