@@ -7,5 +7,6 @@ from agentforge.kit.phase import Pipeline
 PIPELINE = Pipeline(
     "agentforge.phase1_cognate.config:PHASE",
     "agentforge.phase2_evomerge.config:PHASE",
+    "agentforge.phase3_quietstar.config:PHASE",
     presets=Path(__file__).parent / "presets",
 )

@@ -188,6 +188,18 @@ def chat(
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest answer, in tokens.")] = 128,
     temperature: Annotated[float, typer.Option(min=0, help="0: the likeliest token, always.")] = 0.0,
     seed: Annotated[int, typer.Option(min=0, help="Of the dice, where the temperature is above 0.")] = 0,
+    show_thoughts: Annotated[
+        bool, typer.Option("--show-thoughts", help="Show what it thinks, where in the answer it thinks it.")
+    ] = False,
+    no_thoughts: Annotated[
+        bool, typer.Option("--no-thoughts", help="A model that thinks answers as if it could not.")
+    ] = False,
+    think_from: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=1, help="Think where the next token is this hard (entropy of 0 to 1); absent: as learned."
+        ),
+    ] = None,
     trust_remote_code: TrustCode = False,
     as_json: Json = False,
 ) -> int:
@@ -195,7 +207,11 @@ def chat(
     from agentforge.cli.chat import ChatOptions
     from agentforge.cli.chat import chat as talk
 
-    return talk(ChatOptions(model, prompts or [], max_new_tokens, temperature, seed, trust_remote_code, as_json))
+    options = ChatOptions(
+        model, prompts or [], max_new_tokens, temperature, seed, trust_remote_code, as_json, show_thoughts,
+        no_thoughts, think_from,
+    )  # fmt: skip
+    return talk(options)
 
 
 @app.command()

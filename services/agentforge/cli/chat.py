@@ -6,14 +6,15 @@ import json
 import os
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agentforge.cli.failures import describe, print_error
-from agentforge.kit.errors import ForgeError, MissingTool
+from agentforge.kit.errors import FailedPrecondition, ForgeError, InvalidInput, MissingTool
 
 if TYPE_CHECKING:
+    from agentforge.models.thoughts.thinker import Thinker
     from agentforge.train.loading import LoadedModel
     from agentforge.train.talk import Talker
 
@@ -29,23 +30,52 @@ class ChatOptions:
     seed: int
     trust_remote_code: bool
     as_json: bool
+    show_thoughts: bool = False
+    no_thoughts: bool = False
+    think_from: float | None = None  # instead of the habits' own threshold
 
 
 def chat(options: ChatOptions) -> int:
+    asked = "--show-thoughts" if options.show_thoughts else "--think-from" if options.think_from is not None else ""
+    if options.no_thoughts and asked:
+        message = f"--no-thoughts and {asked} exclude each other"
+        raise InvalidInput(message, reason="CONFLICTING_OPTIONS", field=asked, next_step="Leave one of them out.")
     loaded = load(options.model, trust_remote_code=options.trust_remote_code)
     from agentforge.train.talk import Talker
 
+    thinker = None if options.no_thoughts else _thinker(loaded, options, asked)
     talker = Talker(
-        loaded, max_new_tokens=options.max_new_tokens, temperature=options.temperature, seed=options.seed
-    )
+        loaded, max_new_tokens=options.max_new_tokens, temperature=options.temperature, seed=options.seed,
+        thinker=thinker,
+    )  # fmt: skip
     for prompt in options.prompts:
         talker.ids(prompt)  # what cannot be asked is told before anything is answered
     typed = not options.prompts and sys.stdin.isatty() and not options.as_json
     if typed:
         print(f"{loaded.directory}: every line is answered by itself; Ctrl-D ends.", file=sys.stderr)
     for prompt in options.prompts or _lines(typed=typed):
-        _answer(talker, prompt, typed=typed, as_json=options.as_json)
+        _answer(talker, prompt, options, typed=typed)
     return 0
+
+
+def _thinker(loaded: LoadedModel, options: ChatOptions, asked: str) -> Thinker | None:
+    """The model with its thoughts, if it has any; refused where they were `asked` for and will not come."""
+    from agentforge.models.thoughts.saving import HABITS, load_thinker
+
+    thinker = load_thinker(loaded.directory, loaded.model, loaded.tokenizer)
+    if thinker is None:
+        if not asked:
+            return None
+        message = f"{asked}: this model has no thoughts ({loaded.directory} holds no {HABITS})"
+        step = "Take it through phase quietstar, or leave the option out."
+        raise InvalidInput(message, reason="NO_THOUGHTS", field=asked, next_step=step)
+    if options.think_from is not None:
+        thinker.habits = replace(thinker.habits, threshold=options.think_from)
+    if options.show_thoughts and thinker.habits.threshold is None:
+        message = f"--show-thoughts: this model can think, but its habits are never to (threshold in {HABITS})"
+        step = "Add --think-from 0 to have it think all the time, or up to 1 for hard tokens only."
+        raise FailedPrecondition(message, reason="NEVER_THINKS", field=asked, next_step=step)
+    return thinker
 
 
 def load(path: Path, *, trust_remote_code: bool, offline: bool = True) -> LoadedModel:
@@ -82,14 +112,32 @@ def _lines(*, typed: bool) -> Iterator[str]:
             yield line
 
 
-def _answer(talker: Talker, prompt: str, *, typed: bool, as_json: bool) -> None:
-    if as_json:
-        print(json.dumps({"prompt": prompt, "text": talker.say(prompt)}, ensure_ascii=False), flush=True)
+def _answer(talker: Talker, prompt: str, options: ChatOptions, *, typed: bool) -> None:
+    if options.as_json:
+        said = talker.say(prompt)
+        line: dict[str, Any] = {"prompt": prompt, "text": said.text}
+        if options.show_thoughts:
+            line["thoughts"] = [asdict(thought) for thought in said.thoughts]
+        print(json.dumps(line, ensure_ascii=False), flush=True)
         return
     try:
-        talker.say(prompt, lambda piece: print(piece, end="", flush=True))
+        talker.say(prompt, _print, _print_thought if options.show_thoughts else lambda texts: None)
         print(flush=True)
     except ForgeError as error:
         if not typed:
             raise
         print_error(describe(error)[0])  # the next line may be better
+
+
+def _print(piece: str) -> None:
+    print(piece, end="", flush=True)
+
+
+def _print_thought(texts: list[str]) -> None:
+    """The first of them, in its place in the answer: dim on a terminal, else between the marks that parted it."""
+    from agentforge.data.tokenizer import THOUGHT_CLOSE, THOUGHT_OPEN
+
+    first = "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in texts[0])
+    more = f" (+{len(texts) - 1} more)" if len(texts) > 1 else ""
+    dim = sys.stdout.isatty()
+    _print(f"\x1b[2m[{first}{more}]\x1b[22m" if dim else f"{THOUGHT_OPEN}{first}{more}{THOUGHT_CLOSE}")

@@ -12,7 +12,7 @@ from agentforge.kit.measure import Measurement
 from agentforge.models import TitanForCausalLM
 from agentforge.phase1_cognate.config import CognateConfig, StageConfig
 from agentforge.phase1_cognate.corpus import Corpus
-from agentforge.phase1_cognate.stages import Curve
+from agentforge.train.stages import Curve
 
 _CARD = """\
 ---

@@ -14,9 +14,9 @@ from agentforge.phase1_cognate.cards import training_record, write_model
 from agentforge.phase1_cognate.config import CognateConfig, SpecialistConfig, StageConfig
 from agentforge.phase1_cognate.corpus import Corpus, prepare
 from agentforge.phase1_cognate.evaluation import HeldOut, evaluate, examples, held_out, margins, selection_loss
-from agentforge.phase1_cognate.stages import Finished, Stages
 from agentforge.train.loop import Training
 from agentforge.train.machine import device, settled
+from agentforge.train.stages import Finished, Stages
 from agentforge.train.state import put_tensors
 
 

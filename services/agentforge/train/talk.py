@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,6 +16,8 @@ from agentforge.data.items import ANSWER_CUE, STEPS_CUE
 from agentforge.data.tokenizer import BOS, EOS, PAD
 from agentforge.kit.errors import InvalidInput
 from agentforge.kit.rng import Rng
+from agentforge.models.thoughts.speak import HadThought, Heard, speak
+from agentforge.models.thoughts.thinker import Thinker
 from agentforge.train.loading import LoadedModel
 
 if TYPE_CHECKING:
@@ -24,17 +27,35 @@ _PROBLEM = re.compile(r"(\d+)\s*([-+*])\s*(\d+)\s*=?")
 _COOLEST, _HOTTEST = 1e-3, 100.0  # beyond, softmax overflows or says nothing but noise
 
 
+@dataclass(frozen=True)
+class Thought:
+    after: int  # tokens said before it
+    texts: list[str]  # of each of its N
+    alpha: list[float]  # share of the plain prediction in each token that it served, mean over N
+
+
+@dataclass(frozen=True)
+class Said:
+    text: str  # without the end
+    thoughts: list[Thought]
+
+
 class Talker:
-    """Every prompt is answered by itself: nothing is remembered from one to the next."""
+    """Every prompt is answered by itself: nothing is remembered from one to the next.
+
+    With a thinker, thoughts are had as its habits say.
+    """
 
     def __init__(
-        self, loaded: LoadedModel, *, max_new_tokens: int = 128, temperature: float = 0.0, seed: int = 0
-    ) -> None:
+        self, loaded: LoadedModel, *, max_new_tokens: int = 128, temperature: float = 0.0, seed: int = 0,
+        thinker: Thinker | None = None,
+    ) -> None:  # fmt: skip
         if temperature != 0 and not _COOLEST <= temperature <= _HOTTEST:
             message = f"a temperature of {temperature} is neither 0 (greedy) nor from {_COOLEST} to {_HOTTEST:g}"
             raise InvalidInput(message, reason="OUT_OF_RANGE", field="temperature")
         self.loaded, self.codec = loaded, Codec(loaded.tokenizer)
         self.max_new_tokens, self.temperature, self.seed = max_new_tokens, temperature, seed
+        self.thinker = thinker if thinker is not None and thinker.habits.threshold is not None else None
         self._said = 0
 
     def ids(self, prompt: str) -> list[int]:
@@ -47,38 +68,72 @@ class Talker:
             ids = self.codec.ids(text)  # a template writes its special tokens itself
         else:
             ids = self.codec.prompt_ids(as_trained(prompt, tokenizer))
-        limit = self.loaded.context
-        if limit is not None and len(ids) + (not self.loaded.slides) > limit:
-            message = f"the prompt has {len(ids):,} tokens, and the model sees {limit:,}, what it says included"
-            message = message.removesuffix(", what it says included") if self.loaded.slides else message
-            raise InvalidInput(message, reason="PROMPT_TOO_LONG", field="prompt", next_step="Shorten it.")
+        self._check_length(len(ids))
         return ids
 
-    @torch.no_grad()
-    def say(self, prompt: str, hear: Callable[[str], object] = lambda piece: None) -> str:
-        """What the model says, without its end; `hear` gets it in pieces as they come."""
-        ids, voice = self.ids(prompt), _Voice(self.codec, hear)
-        torch.manual_seed(Rng(self.seed, "chat", self._said).seed)  # transformers knows no other way
-        self._said += 1
-        ids_1T = torch.tensor([ids], device=self.loaded.model.device)
-        self.loaded.model.generate(
-            input_ids=ids_1T,
-            attention_mask=torch.ones_like(ids_1T),
-            generation_config=self._how(len(ids)),
-            streamer=voice,
-        )
-        return voice.text
+    def _check_length(self, given: int) -> None:
+        limit, slides = self.loaded.context, self.loaded.slides
+        if limit is None or (given <= limit if slides else self._room(given) > 0):
+            return
+        message, step = f"the prompt has {given:,} tokens, and the model sees {limit:,}", "Shorten it."
+        if not slides:
+            message += ", what it says included"
+        if self.thinker is not None and not slides:
+            message += f", and a thought of up to {self.thinker.habits.sampling.length} with its two marks"
+            step = "Shorten it, or do without thoughts (--no-thoughts)."
+        raise InvalidInput(message, reason="PROMPT_TOO_LONG", field="prompt", next_step=step)
 
-    def _how(self, given: int) -> GenerationConfig:
-        room = self.max_new_tokens
-        if self.loaded.context is not None and not self.loaded.slides:
-            room = min(room, self.loaded.context - given)
+    def say(
+        self,
+        prompt: str,
+        hear: Callable[[str], object] = lambda piece: None,
+        think: Callable[[list[str]], object] = lambda texts: None,
+    ) -> Said:
+        """`hear` gets what is said in pieces as they come; `think` each thought when it has been had."""
+        ids, voice = self.ids(prompt), _Voice(self.codec, hear)
+        seed = Rng(self.seed, "chat", self._said).seed
+        self._said += 1
+        if self.thinker is None:
+            self._generate(ids, voice, seed)
+            return Said(voice.text, [])
+
+        def heard(each: Heard) -> None:
+            if isinstance(each.what, HadThought):
+                think(self._texts(each.what))
+            else:
+                voice.add([each.what])
+
+        how: dict[str, Any] = {"eos": self.codec.eos, "pad": self.codec.pad, "temperature": self.temperature}
+        (spoken,) = speak(self.thinker, [ids], [self._room(len(ids))], **how, seed=seed, hear=heard)
+        voice.end()
+        return Said(voice.text, [Thought(had.after, self._texts(had), had.alpha) for had in spoken.thoughts])
+
+    def _texts(self, had: HadThought) -> list[str]:
+        return [self.codec.text(ids) for ids in had.ids]
+
+    @torch.no_grad()
+    def _generate(self, ids: list[int], voice: _Voice, seed: int) -> None:
+        torch.manual_seed(seed)  # transformers knows no other way
+        ids_1T = torch.tensor([ids], device=self.loaded.model.device)
         sampling: dict[str, Any] = {}
         if self.temperature:
             sampling = {"do_sample": True, "temperature": self.temperature, "top_k": 0}
-        return GenerationConfig(  # type: ignore[no-untyped-call]
-            max_new_tokens=room, eos_token_id=self.codec.eos, pad_token_id=self.codec.pad, **sampling
+        how = GenerationConfig(  # type: ignore[no-untyped-call]
+            max_new_tokens=self._room(len(ids)),
+            eos_token_id=self.codec.eos,
+            pad_token_id=self.codec.pad,
+            **sampling,
         )
+        self.loaded.model.generate(
+            input_ids=ids_1T, attention_mask=torch.ones_like(ids_1T), generation_config=how, streamer=voice
+        )
+
+    def _room(self, given: int) -> int:
+        """Tokens that may be said; a thought before the last of them must have positions, too."""
+        if self.loaded.context is None or self.loaded.slides:
+            return self.max_new_tokens
+        thought = 0 if self.thinker is None else self.thinker.habits.sampling.length + 1
+        return min(self.max_new_tokens, self.loaded.context - given - thought)
 
 
 class _Voice(BaseStreamer):
@@ -92,9 +147,12 @@ class _Voice(BaseStreamer):
 
     def put(self, value: torch.Tensor) -> None:
         if self._prompt_seen:
-            self._ids += [number for number in value.flatten().tolist() if number != self.codec.eos]
-            self._tell(last=False)
+            self.add([number for number in value.flatten().tolist() if number != self.codec.eos])
         self._prompt_seen = True
+
+    def add(self, ids: list[int]) -> None:
+        self._ids += ids
+        self._tell(last=False)
 
     def end(self) -> None:
         self._tell(last=True)

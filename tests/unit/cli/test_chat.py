@@ -129,8 +129,8 @@ def test_a_titan_speaks_without_the_code_in_its_directory(forge: Program, titan:
 def test_what_is_streamed_is_what_is_said(titan: Path) -> None:
     talker = Talker(load_model(titan), max_new_tokens=12)
     pieces: list[str] = []
-    said = talker.say("25 + 17", pieces.append)
-    assert "".join(pieces) == said == talker.say(QUESTION)
+    said = talker.say("25 + 17", pieces.append).text
+    assert "".join(pieces) == said == talker.say(QUESTION).text
     assert len(pieces) > 1
 
 
@@ -139,7 +139,7 @@ def test_dice_are_seeded_by_prompt(titan: Path) -> None:
 
     def twice(seed: int) -> list[str]:
         talker = Talker(loaded, max_new_tokens=12, temperature=1.0, seed=seed)
-        return [talker.say("x"), talker.say("x")]
+        return [talker.say("x").text, talker.say("x").text]
 
     assert twice(3) == twice(3) != twice(4)
     assert len(set(twice(3))) == 2
@@ -156,7 +156,7 @@ def test_other_prompts_and_other_tokenizers_stay_as_they_are(titan: Path) -> Non
 
 def test_without_a_memory_it_sees_a_window_and_goes_on_beyond_it(tmp_path: Path) -> None:
     talker = Talker(load_model(small_titan(tmp_path / "m", sliding_window=8, **PLAIN)), max_new_tokens=20)
-    assert isinstance(talker.say("a b"), str)
+    assert isinstance(talker.say("a b").text, str)
     with pytest.raises(ForgeError) as caught:
         talker.ids("q" * 9)
     assert caught.value.reason == "PROMPT_TOO_LONG"

@@ -44,6 +44,10 @@ def test_forms_of_one_problem_share_their_split() -> None:
         for name in ("arithmetic", "arithmetic_steps", "persona")
     )
     assert plain == steps == styled
+    nested, worked = (
+        {item.key: item.split for item in FAMILIES[name].space(2)} for name in ("nested", "nested_steps")
+    )
+    assert nested == worked
     assert "3 + 2" not in plain
     assert "2 + 3" in plain
 

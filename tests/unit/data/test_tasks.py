@@ -88,6 +88,31 @@ def test_nested_answers_are_true_and_depth_is_depth(name: str, seed: int, depth:
     assert expression.count("(") == depth
 
 
+@given(seed=seeds, depth=st.integers(1, 6))
+def test_nested_steps_ask_the_same_and_are_true(seed: int, depth: int) -> None:
+    plain, worked = (FAMILIES[name].draw(random.Random(seed), depth) for name in ("nested", "nested_steps"))
+    assert worked.prompt == plain.prompt.removesuffix("A:") + "S:"
+    assert (worked.key, worked.answer) == (plain.key, plain.answer)
+    check_steps(worked)
+
+
+@given(seed=seeds, depth=st.integers(1, 6))
+def test_nested_steps_keep_their_sides(seed: int, depth: int) -> None:
+    sides = Nested("both", "", "depth", range(1, 7), (1,), sides=True, steps=True)
+    check_steps(sides.draw(random.Random(seed), depth))
+
+
+def check_steps(item: Item) -> None:
+    """Each step is an innermost operation of what the steps before have left of the question."""
+    left = item.prompt.removeprefix("Q: ").removesuffix(" mod 5 = S:")
+    for step in item.scratchpad.split(";"):
+        operation, value = step.split("=")
+        assert int(value) == _value(operation) % 5
+        assert left.count(f"({operation})") == 1
+        left = left.replace(f"({operation})", value)
+    assert left == item.answer
+
+
 def test_every_operation_of_nested_matters() -> None:
     """Answers at depth 2 are spread over all residues, so the last operation alone does not tell them."""
     nested = FAMILIES["nested"]

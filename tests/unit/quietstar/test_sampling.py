@@ -74,3 +74,23 @@ def test_every_place_has_numbers_of_its_own() -> None:
     """Else all thoughts of a row were one thought."""
     drawn = Draws(1).uniform(torch.tensor([[3, 9], [3, 9]]), Sampling(thoughts=2, length=4)).flatten(0, 2)
     assert len({tuple(each.flatten().tolist()) for each in drawn}) == 8
+
+
+@pytest.mark.parametrize("size", [40, 200, 400, 450, 601])
+def test_drawn_is_the_first_token_whose_running_total_exceeds_its_share(size: int) -> None:
+    """Through blocks of tokens as by one running total, whether or not the blocks come out even."""
+    generator = torch.Generator().manual_seed(size)
+    logits_XV = torch.randn(500, size, generator=generator, dtype=torch.float64)
+    uniform_XU = torch.rand(500, TRIES + 1, generator=generator, dtype=torch.float64)
+    found_X = draw(logits_XV, uniform_XU, 4, Sampling(top_p=1.0))
+    total_XV = policy(logits_XV, 4, 1.0).softmax(-1).cumsum(1)
+    assert torch.equal(found_X, (total_XV <= uniform_XU[:, :1]).sum(1))
+    last_XU = torch.full_like(uniform_XU, 1 - 2**-53)
+    assert bool((draw(logits_XV.float(), last_XU, size - 1, Sampling(top_p=1.0)) == size - 2).all())
+
+
+def test_half_precision_reaches_every_token() -> None:
+    """Running totals of 8 bits would give most of a thousand equal tokens none of the interval."""
+    uniform_XU = (torch.arange(1000, dtype=torch.float64)[:, None] + 0.5).expand(-1, TRIES + 1) / 1000
+    flat_XV = torch.zeros(1000, 1001, dtype=torch.bfloat16)
+    assert draw(flat_XV, uniform_XU, 1000, Sampling(top_p=1.0)).tolist() == list(range(1000))

@@ -12,7 +12,8 @@ from agentforge.data.tokenizer import THOUGHT_CLOSE, THOUGHT_OPEN
 from agentforge.kit.errors import FailedPrecondition, InvalidInput
 from agentforge.models.thoughts.foreign import check_model
 from agentforge.models.thoughts.generate import generate
-from agentforge.models.thoughts.places import all_places, check_room
+from agentforge.models.thoughts.places import all_places
+from agentforge.models.thoughts.room import check_room
 from agentforge.models.thoughts.sampling import Draws, Sampling
 from agentforge.models.thoughts.text import read
 from agentforge.models.thoughts.tokens import Marks, add_marks, find_marks

@@ -28,6 +28,8 @@ _TABLE: tuple[Family, ...] = (
     Nested(    "nested",          "nested expressions modulo 5",       "depth",    range(1, 7),  (1, 2, 3)),
     Nested(    "nested_sides",    "nested, outer numbers on either side","depth",  range(1, 7),  (1, 2, 3),
                sides=True),
+    Nested(    "nested_steps",    "the same as nested, worked out",  "depth",    range(1, 7),  (1, 2, 3),
+               steps=True),
     Chain(     "chain",           "sums of many digits modulo 10",     "terms",    range(2, 17), (2, 3)),
     Chain(     "chain_steps",     "the same, with running totals",     "terms",    range(2, 17), (2, 3, 4),
                steps=True),

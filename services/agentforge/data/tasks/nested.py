@@ -23,10 +23,11 @@ class Nested(Family):
     so depth cannot be folded into one flat sum. Written tight: a sign and its bracket are one token, no spaces.
 
     With `sides`, an outer number may stand on the left, (2*(3+4)): it is then read before what it is applied to,
-    so a model that reads from left to right must keep it for later.
+    so a model that reads from left to right must keep it for later. With `steps`, every operation is worked out.
     """
 
     sides: bool = False
+    steps: bool = False
     modulus: int = 5
     signs: str = "+-*"
 
@@ -63,14 +64,18 @@ class Nested(Family):
 
     def item(self, start: int, operations: Sequence[Operation]) -> Item:
         text, key, value = str(start), str(start), start
+        worked: list[str] = []
         for depth, (sign, number, left) in enumerate(operations):
             inner, inner_key = (f"({text})", f"({key})") if depth else (text, key)
             text = f"{number}{sign}{inner}" if left else f"{inner}{sign}{number}"
             key = f"{number}-{inner_key}" if left and sign == "-" else f"{inner_key}{sign}{number}"
             a, b = (number, value) if left else (value, number)
             value = {"+": a + b, "-": a - b, "*": a * b}[sign] % self.modulus
-        prompt = f"Q: ({text}) mod {self.modulus} = {ANSWER_CUE}"
-        return Item(self.name, prompt, str(value), len(operations), key=f"({key}) mod {self.modulus}")
+            worked.append(f"{a}{sign}{b}={value}")
+        prompt = f"Q: ({text}) mod {self.modulus} = {STEPS_CUE if self.steps else ANSWER_CUE}"
+        scratchpad = ";".join(worked) if self.steps else ""
+        key = f"({key}) mod {self.modulus}"
+        return Item(self.name, prompt, str(value), len(operations), scratchpad, key=key)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from agentforge.models.thoughts.sampling import Draws, Sampling, draw, policy
 from agentforge.models.thoughts.text import Branches, Text, check_reach
 from agentforge.models.thoughts.tokens import Marks
 
-ROWS = 32  # of logits at a time
+ROWS = 128  # of logits at a time
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def generate(
 
 @torch.no_grad()
 def _drawn(text: Text, hidden_BPND: Tensor, uniform_BPNU: Tensor, marks: Marks, sampling: Sampling) -> Tensor:
-    """A few rows of logits at a time: all of them are much memory, and slow where they leave the cache."""
+    """A few rows of logits at a time: all of them are much memory and slow, and so are very few."""
     pieces = zip(
         torch.split(hidden_BPND.flatten(0, 2), ROWS), torch.split(uniform_BPNU.flatten(0, 2), ROWS), strict=True
     )

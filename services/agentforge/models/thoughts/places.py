@@ -38,15 +38,3 @@ def targets(ids_BT: Tensor, mask_BT: Tensor, places_BP: Tensor, ahead: int) -> t
     flat_BX = column_BPA.clamp(0, length - 1).flatten(1)
     there_BPA = there_BPA & mask_BT.bool().gather(1, flat_BX).view(column_BPA.shape)
     return ids_BT.gather(1, flat_BX).view(batch, -1, ahead), there_BPA
-
-
-def check_room(tokens: int, length: int, window: int | None) -> None:
-    """A row must be longer than one thought, and a thought must leave the window some of its text."""
-    if tokens < length + 2:
-        message = f"rows of {tokens} tokens are shorter than one thought of {length} with its two marks"
-        step = f"Take rows of {length + 2} or more, or shorter thoughts."
-        raise InvalidInput(message, reason="SEQUENCE_TOO_SHORT", field="length", next_step=step)
-    if window is not None and length + 2 >= window:
-        message = f"after {length} tokens of thought the window of {window} shows nothing of the text"
-        step = f"Take thoughts of at most {window - 3}."
-        raise InvalidInput(message, reason="THOUGHT_TOO_LONG", field="length", next_step=step)

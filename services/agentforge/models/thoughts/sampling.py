@@ -8,12 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from agentforge.kit.errors import InvalidInput
 from agentforge.kit.rng import Rng
 
 TRIES = 4  # draws from the whole distribution before the nucleus is cut out exactly; 1 in 10,000 gets so far at 0.9
+BLOCK = 200  # tokens
 
 
 @dataclass(frozen=True)
@@ -81,33 +83,52 @@ def draw(logits_XV: Tensor, uniform_XU: Tensor, start: int, sampling: Sampling) 
     """One token of each row from the policy's nucleus: those whose more probable ones have less than top_p in all.
 
     A token from the whole distribution is kept if it is in the nucleus, else drawn again: sorting the vocabulary
-    would cost more than the model.
+    would cost more than the model. Sums are never of half precision, in which many tokens have the same total.
     """
     cool_XV = logits_XV if sampling.temperature == 1 else logits_XV / sampling.temperature
-    probability_XV = cool_XV.softmax(-1)
-    probability_XV[:, start] = 0
-    total_XV = probability_XV.cumsum(-1)
-    share_X1 = sampling.top_p * total_XV[:, -1:]
-    token_X1 = torch.empty_like(share_X1, dtype=torch.long)
+    p_OV = cool_XV.softmax(-1, dtype=torch.promote_types(cool_XV.dtype, torch.float32))
+    p_OV[:, start] = 0
+    blocks_OK = _blocks(p_OV)
+    share_O1 = sampling.top_p * blocks_OK.sum(1, keepdim=True)
+    token_X1 = torch.empty_like(share_O1, dtype=torch.long)
     open_O = torch.arange(len(logits_XV), device=logits_XV.device)
     for attempt in range(TRIES):
-        p_OV = probability_XV[open_O] if attempt else probability_XV
-        drawn_O1 = _inverse(total_XV[open_O] if attempt else total_XV, uniform_XU[open_O, attempt])
+        drawn_O1 = _inverse(p_OV, blocks_OK, uniform_XU[open_O, attempt])
         token_X1[open_O] = drawn_O1
-        above_O1 = p_OV.where(p_OV > p_OV.gather(1, drawn_O1), 0).sum(1, keepdim=True)
-        open_O = open_O[(above_O1 >= share_X1[open_O])[:, 0]]
+        more_OV = torch.gt(p_OV, p_OV.gather(1, drawn_O1), out=torch.empty_like(p_OV))
+        outside_O = torch.linalg.vecdot(more_OV, p_OV) >= share_O1[:, 0]
+        open_O, p_OV, blocks_OK, share_O1 = (each[outside_O] for each in (open_O, p_OV, blocks_OK, share_O1))
         if not len(open_O):
             return token_X1[:, 0]
-    p_OV = probability_XV[open_O]
     sorted_OV = p_OV.sort(dim=1, descending=True).values
-    kept_O1 = ((sorted_OV.cumsum(1) - sorted_OV) < share_X1[open_O]).sum(1, keepdim=True)
-    least_O1 = sorted_OV.gather(1, kept_O1 - 1)
-    token_X1[open_O] = _inverse((p_OV * (p_OV >= least_O1)).cumsum(1), uniform_XU[open_O, TRIES])
+    kept_O1 = ((sorted_OV.cumsum(1) - sorted_OV) < share_O1).sum(1, keepdim=True)
+    nucleus_OV = p_OV * (p_OV >= sorted_OV.gather(1, kept_O1 - 1))
+    token_X1[open_O] = _inverse(nucleus_OV, _blocks(nucleus_OV), uniform_XU[open_O, TRIES])
     return token_X1[:, 0]
 
 
-def _inverse(total_XV: Tensor, uniform_X: Tensor) -> Tensor:
+def _blocks(p_XV: Tensor) -> Tensor:
+    """Sums of BLOCK tokens each, the last one of what is left: running totals of these, and within one, are few."""
+    whole = p_XV.shape[1] // BLOCK * BLOCK
+    return torch.cat(
+        (torch.unflatten(p_XV[:, :whole], 1, (-1, BLOCK)).sum(2), p_XV[:, whole:].sum(1, keepdim=True)), 1
+    )
+
+
+def _inverse(p_XV: Tensor, blocks_XK: Tensor, uniform_X: Tensor) -> Tensor:
     """The first token whose running total exceeds its share of the whole, [X, 1]."""
-    whole_X1 = total_XV[:, -1:].contiguous()
-    found_X1 = torch.searchsorted(total_XV, uniform_X[:, None].to(total_XV.dtype) * whole_X1, right=True)
-    return torch.minimum(found_X1, torch.searchsorted(total_XV, whole_X1))  # rounding may put it on the whole
+    total_XK = blocks_XK.cumsum(1)
+    share_X1 = uniform_X[:, None].to(total_XK.dtype) * total_XK[:, -1:]
+    block_X1 = _exceeding(total_XK, share_X1)
+    column_XW = block_X1 * BLOCK + torch.arange(BLOCK, device=p_XV.device)
+    there_XW = column_XW < p_XV.shape[1]
+    column_XW = column_XW.clamp_max(p_XV.shape[1] - 1)
+    before_X1 = F.pad(total_XK, (1, 0)).gather(1, block_X1)
+    within_XW = before_X1 + (p_XV.gather(1, column_XW) * there_XW).cumsum(1)
+    return block_X1 * BLOCK + _exceeding(within_XW, share_X1)
+
+
+def _exceeding(total_XK: Tensor, share_X1: Tensor) -> Tensor:
+    """The first whose total exceeds the share; where rounding leaves none, the first that has the whole."""
+    found_X1 = torch.searchsorted(total_XK, share_X1, right=True)
+    return torch.minimum(found_X1, torch.searchsorted(total_XK, total_XK[:, -1:].contiguous()))

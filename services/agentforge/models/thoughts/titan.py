@@ -75,7 +75,8 @@ class TitanText:
 
         def attend(index: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
             key, value = self._with_persistent(index, key, value)
-            weight = _softmax(query @ key.transpose(2, 3), mask, query.shape[3])
+            score = (query @ key.transpose(2, 3) * query.shape[3] ** -0.5).masked_fill(~mask, -math.inf)
+            weight: Tensor = score.softmax(-1)
             found.append((-torch.xlogy(weight, weight).sum(-1) / largest_B1T).mean(1))
             return weight @ value
 
@@ -98,7 +99,7 @@ class TitanBranches:
         aligned_BP = column_BP if text.column_BT is None else text.column_BT.gather(1, column_BP)
         self.at_BM = aligned_BP.repeat_interleave(thoughts, 1)
         self.own = Own(text.aligned_BT.gather(1, self.at_BM))
-        self.stored: dict[int, tuple[Tensor, Tensor]] = {}  # (B, H, M, J, K) each, by pass and layer
+        self.stored: dict[int, tuple[_Growing, _Growing]] = {}  # keys and values by pass and layer
         self.reading = {layer: self._reading(layer, views) for layer, views in text.run.views.items()}
 
     def _reading(self, layer: int, views: list[MemoryView]) -> _Reading:
@@ -131,12 +132,14 @@ class TitanBranches:
         )
         seen_BQS = F.pad(seen_BQS, (model.config.persistent_tokens, 0), value=True)
         own_BMLJ = own_mask(self.own.position_BMJ, self.own.live_BMJ, position_BML, window)
+        hidden_BQS = ~torch.cat((seen_BQS, own_BMLJ.flatten(1, 2)), 2)
+        bias_B1QS = x_BMLD.new_zeros(hidden_BQS.shape).masked_fill(hidden_BQS, -math.inf)[:, None]
         age_BQ = position_BQ - limit_BQ
         x_BQD = normalise(x_BMLD).flatten(1, 2)
         run = Run(
             position_BQ, *model._rotary(position_BQ, x_BQD.dtype), None, None, model.strength, text.run.persistent,
             views={layer: [self._view(reading, age_BQ)] for layer, reading in self.reading.items()},
-            attend=partial(self._attend, seen_BQS, own_BMLJ),
+            attend=partial(self._attend, bias_B1QS),
         )  # fmt: skip
         hidden_BQD = model._halt(model._think(x_BQD, run), position_BQ)[0]
         return hidden_BQD.reshape(*live_BML.shape, -1)
@@ -147,27 +150,42 @@ class TitanBranches:
         bias_B1QS = reading.bias_B1MS.repeat_interleave(age_BQ.shape[1] // self.at_BM.shape[1], 2) + faded
         return MemoryView(reading.key_BHSK, reading.value_BHSK, bias_B1QS)
 
-    def _attend(
-        self, seen_BQS: Tensor, own_BMLJ: Tensor, index: int, query: Tensor, key: Tensor, value: Tensor
-    ) -> Tensor:
+    def _attend(self, bias_B1QS: Tensor, index: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """Text keys are shared by all thoughts; a thought's own are met by itself alone, which is the diagonal."""
-        new = [torch.unflatten(tensor, 2, own_BMLJ.shape[1:3]) for tensor in (query, key, value)]
-        query_BHMLK, key_BHMJK, value_BHMJK = new
-        if index in self.stored:
-            old_key, old_value = self.stored[index]
-            key_BHMJK, value_BHMJK = torch.cat((old_key, key_BHMJK), 3), torch.cat((old_value, value_BHMJK), 3)
-        self.stored[index] = key_BHMJK, value_BHMJK
         text_key, text_value = self.text.keys[index]
+        query = query * query.shape[3] ** -0.5
+        query_BHMLK, key_BHMLK, value_BHMLK = (
+            torch.unflatten(tensor, 2, (self.at_BM.shape[1], -1)) for tensor in (query, key, value)
+        )
+        keys, values = self.stored.setdefault(index, (_Growing(), _Growing()))
+        key_BHMJK, value_BHMJK = keys.add(key_BHMLK), values.add(value_BHMLK)
         diagonal_BHQJ = (query_BHMLK @ key_BHMJK.transpose(3, 4)).flatten(2, 3)
         score = torch.cat((query @ text_key.transpose(2, 3), diagonal_BHQJ), 3)
-        mask = torch.cat((seen_BQS, own_BMLJ.flatten(1, 2)), 2)[:, None]
-        weight = _softmax(score, mask, query.shape[3])
-        shared, own = torch.split(weight, [text_key.shape[2], own_BMLJ.shape[3]], 3)
-        own_BHMLK = torch.unflatten(own, 2, own_BMLJ.shape[1:3]) @ value_BHMJK
+        weight_BHQS = (score + bias_B1QS).softmax(-1)
+        shared, own = torch.split(weight_BHQS, [text_key.shape[2], diagonal_BHQJ.shape[3]], 3)
+        own_BHMLK = torch.unflatten(own, 2, query_BHMLK.shape[2:4]) @ value_BHMJK
         mixed: Tensor = shared @ text_value + own_BHMLK.flatten(2, 3)
         return mixed
 
 
-def _softmax(score: Tensor, mask: Tensor, size: int) -> Tensor:
-    scaled = torch.where(mask, score * size**-0.5, -math.inf)
-    return scaled.softmax(-1)
+class _Growing:
+    """Keys or values of thoughts (B, H, M, J, K). There is room for more, so that a step copies its own alone."""
+
+    def __init__(self) -> None:
+        self._room: Tensor | None = None
+        self._length = 0
+
+    def add(self, new_BHMLK: Tensor) -> Tensor:
+        before, self._length = self._length, self._length + new_BHMLK.shape[3]
+        if torch.is_grad_enabled():  # what a gradient passes through must not be written into later
+            old = new_BHMLK[:, :, :, :0] if self._room is None else self._room[:, :, :, :before]
+            self._room = torch.cat((old, new_BHMLK), 3)
+            return self._room
+        if self._room is None or self._room.shape[3] < self._length:
+            batch, heads, thoughts, _, size = new_BHMLK.shape
+            room = new_BHMLK.new_empty(batch, heads, thoughts, 2 * self._length, size)
+            if self._room is not None:
+                room[:, :, :, :before] = self._room[:, :, :, :before]
+            self._room = room
+        self._room[:, :, :, before : self._length] = new_BHMLK
+        return self._room[:, :, :, : self._length]

@@ -10,13 +10,13 @@ from tokenizers import AddedToken
 from torch import Tensor
 
 from agentforge.data.tokenizer import THOUGHT_CLOSE, THOUGHT_OPEN, check_fits
-from agentforge.kit.errors import FailedPrecondition, InvalidInput
+from agentforge.kit.errors import FailedPrecondition
+from agentforge.models.thoughts.room import LARGEST_VOCABULARY, check_meaning, check_vocabulary
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 DASHES = ("—", " —", "---", " ---")  # the paper: a pause in writing is the nearest thing to a thought
-LARGEST_VOCABULARY = 2**16  # token files of 16 bits hold no more
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,7 @@ def add_marks(tokenizer: PreTrainedTokenizerFast, model: Any, limit: int = LARGE
     new = [mark for mark in (THOUGHT_OPEN, THOUGHT_CLOSE) if not _there(tokenizer, mark)]
     if not new:
         return find_marks(tokenizer)
-    size = len(tokenizer)
-    if size <= limit < size + len(new):
-        message = f"the tokenizer has {size:,} tokens of {limit:,}: no room for {' and '.join(new)}"
-        step = "Trim the vocabulary, or take a tokenizer that has them."
-        raise InvalidInput(message, reason="VOCABULARY_FULL", field="tokenizer", next_step=step)
+    check_vocabulary(len(tokenizer), new, limit)
     added: Any = [AddedToken(mark, special=True, normalized=False) for mark in new]
     tokenizer.add_tokens(added, special_tokens=True)
     if len(tokenizer) > model.get_input_embeddings().num_embeddings:
@@ -65,15 +61,9 @@ def _there(tokenizer: PreTrainedTokenizerFast, mark: str) -> bool:
     if number is None:
         return False
     added = tokenizer.added_tokens_decoder.get(number)
-    if added is None or not added.special:
-        what = "an ordinary piece of text"
-    elif number in (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id, tokenizer.unk_token_id):
-        what = "the beginning, end, padding or unknown token"
-    else:
-        return True
-    message = f"in this tokenizer {mark} is {what} (id {number})"
-    step = "Take a tokenizer in which it marks thoughts or does not occur."
-    raise InvalidInput(message, reason="THOUGHT_TOKEN_TAKEN", field="tokenizer", next_step=step)
+    names = (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id, tokenizer.unk_token_id)
+    check_meaning(mark, number, special=added is not None and added.special, named=number in names)
+    return True
 
 
 @torch.no_grad()

@@ -1,4 +1,4 @@
-"""Trunk and branches in turn, with one row of checkpoints: a kill at any instant loses no finished stage."""
+"""The stages of one phase in turn, with one row of checkpoints: a kill at any instant loses no finished stage."""
 
 from __future__ import annotations
 

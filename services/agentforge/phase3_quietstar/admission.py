@@ -1,0 +1,136 @@
+"""What is wrong with the model that is to think: told from its files, without torch and before a weight is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer
+
+from agentforge.data.tokenizer import THOUGHT_CLOSE, THOUGHT_OPEN
+from agentforge.kit.errors import DataLoss, ForgeError, InvalidInput, Violation
+from agentforge.kit.inputs import InputPath
+from agentforge.models.fields_titan import MODEL_TYPE, TitanFields
+from agentforge.models.thoughts.room import LARGEST_VOCABULARY, check_meaning, check_room, check_vocabulary
+from agentforge.phase3_quietstar.config import QuietStarConfig
+from agentforge.train.directory import check_weights, model_directory, read_json, refuse_code
+
+_NAMED = ("bos_token", "eos_token", "pad_token", "unk_token")
+_LISTS = ("additional_special_tokens", "extra_special_tokens")
+
+
+def check(config: QuietStarConfig, inputs: list[InputPath]) -> list[Violation]:
+    return [violation for given in inputs for violation in _model(config, given)]
+
+
+def _model(config: QuietStarConfig, given: InputPath) -> list[Violation]:
+    field = f"inputs.{given.name}"
+    try:
+        directory = model_directory(given.path)
+        described = read_json(directory / "config.json")
+    except ForgeError as error:
+        return _violations(error, field)
+    checks: tuple[tuple[str, Callable[[], None]], ...] = (
+        (field, partial(_check_kind, described)),
+        (field, partial(check_weights, directory)),
+        (field, partial(_check_tokenizer, directory)),
+        ("sampling.length", partial(check_room, config.data.length, config.sampling.length, _window(described))),
+        ("data.length", partial(_check_positions, config, described)),
+    )
+    return [violation for where, each in checks for violation in _found(where, each)]
+
+
+def _found(field: str, each: Callable[[], None]) -> list[Violation]:
+    try:
+        each()
+    except ForgeError as error:
+        return _violations(error, field)
+    return []
+
+
+def _violations(error: ForgeError, field: str) -> list[Violation]:
+    return [Violation(field, error.message, error.reason, error.next_step)]
+
+
+def _check_kind(described: dict[str, Any]) -> None:
+    """Which names transformers knows, only torch can tell; that there is none, anyone."""
+    if not isinstance(described.get("model_type"), str):
+        raise InvalidInput("config.json names no model_type", reason="UNKNOWN_MODEL_TYPE", field="model_type")
+
+
+def _check_tokenizer(directory: Path) -> None:
+    tokenizer, settings = _tokenizer(directory / "tokenizer.json"), _settings(directory)
+    special = {token.content for token in tokenizer.get_added_tokens_decoder().values() if token.special}
+    special |= {_text(token) for name in _LISTS for token in settings.get(name) or []}
+    named = {_text(settings.get(name)) for name in _NAMED}
+    new = []
+    for mark in (THOUGHT_OPEN, THOUGHT_CLOSE):
+        number = tokenizer.token_to_id(mark)
+        if number is None:
+            new.append(mark)
+        else:
+            check_meaning(mark, number, special=mark in special, named=mark in named)
+    check_vocabulary(tokenizer.get_vocab_size(), new, LARGEST_VOCABULARY)
+
+
+def _tokenizer(file: Path) -> Tokenizer:
+    if not file.is_file():
+        message = f"{file.parent} holds no tokenizer.json"
+        step = "Save the model's fast (tokenizers) tokenizer beside its weights."
+        raise InvalidInput(message, reason="NO_TOKENIZER", field=str(file.parent), next_step=step)
+    try:
+        return Tokenizer.from_file(str(file))
+    except Exception as error:  # the Rust tokenizer raises a bare Exception at a damaged file
+        message = f"the tokenizer cannot be read: {error}"
+        raise DataLoss(message, reason="BROKEN_FILE", field=str(file)) from error
+
+
+def _settings(directory: Path) -> dict[str, Any]:
+    """What transformers adds to tokenizer.json; its older versions wrote the names of special tokens apart."""
+    found: dict[str, Any] = {}
+    for file in (directory / "special_tokens_map.json", directory / "tokenizer_config.json"):
+        if file.is_file():
+            found |= read_json(file)
+            refuse_code(file, found)
+    return found
+
+
+def _text(token: Any) -> Any:
+    """A token is written as its text, or as an object with its `content`."""
+    return token.get("content") if isinstance(token, dict) else token
+
+
+def _language(described: dict[str, Any]) -> dict[str, Any]:
+    """The part about text, in models that have others."""
+    inner = described.get("text_config")
+    return inner if isinstance(inner, dict) else described
+
+
+def _window(described: dict[str, Any]) -> int | None:
+    """Tokens that every layer of the model sees; None: all, or it differs by layer."""
+    if described.get("model_type") == MODEL_TYPE:
+        window = described.get("sliding_window", TitanFields.sliding_window)
+    else:
+        text = _language(described)
+        slides = text.get("use_sliding_window", True)
+        kinds = set(text.get("layer_types") or ["sliding_attention"])
+        window = text.get("sliding_window") if slides and kinds == {"sliding_attention"} else None
+    return window if isinstance(window, int) else None
+
+
+def _check_positions(config: QuietStarConfig, described: dict[str, Any]) -> None:
+    text = _language(described)
+    context = text.get("max_position_embeddings", text.get("n_positions"))  # as GPT-2 calls it
+    if described.get("model_type") == MODEL_TYPE or not isinstance(context, int) or context <= 0:
+        return
+    tokens, thought = config.data.length, config.sampling.length + 2
+    reached = tokens + thought + config.ahead
+    if reached > context:
+        message = (
+            f"rows of {tokens} tokens, a thought of {thought} with its marks and {config.ahead} tokens after it "
+            f"reach {reached:,} positions, and the model has {context:,}"
+        )
+        step = "Take shorter rows or shorter thoughts."
+        raise InvalidInput(message, reason="SEQUENCE_TOO_LONG", field="data.length", next_step=step)

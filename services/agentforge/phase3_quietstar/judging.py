@@ -1,0 +1,157 @@
+"""Three candidates on held-out items: the model as it came, trained without thoughts, trained with them.
+
+The selection split decides when thoughts pay and which candidate is kept; every number told is of the test split.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from agentforge.data.generate import ItemStream
+from agentforge.data.items import Item
+from agentforge.data.splits import Split, assert_split
+from agentforge.kit.context import PhaseContext
+from agentforge.kit.errors import InvalidInput
+from agentforge.kit.measure import Measurement
+from agentforge.models.thoughts.thinker import Habits, Thinker
+from agentforge.phase3_quietstar.evaluation import (
+    accuracy,
+    habits_that_pay,
+    hardest,
+    losses,
+    mean_nats,
+    token_nats,
+    with_threshold,
+)
+from agentforge.phase3_quietstar.start import Start
+from agentforge.phase3_quietstar.usefulness import what_changed
+
+INPUT, THOUGHTLESS, THINKING = "input", "thoughtless", "thinking"
+SPOILED = ("random", "another", "nothing")
+
+
+@dataclass(frozen=True)
+class Candidates:
+    input: Thinker
+    thoughtless: Thinker
+    thinking: Thinker
+
+
+@dataclass(frozen=True)
+class Judged:
+    kept: str
+    thinker: Thinker  # the one that is kept, with its habits
+    selection: dict[str, Any]  # what decided
+    measured: list[Measurement]
+    items: list[Item]  # of the test split
+
+
+def judge(context: PhaseContext, start: Start, candidates: Candidates) -> Judged:
+    config, batch = start.config, start.config.evaluation.batch
+    selection = items_of(start, Split.SELECTION, config.evaluation.items)
+    context.progress(0, 2, "splits", "selection")
+    habits, table = habits_that_pay(candidates.thinking, start.codec, selection)
+    found = {
+        INPUT: mean_nats(token_nats(candidates.input, start.codec, selection, "off", batch=batch)),
+        THOUGHTLESS: mean_nats(token_nats(candidates.thoughtless, start.codec, selection, "off", batch=batch)),
+        THINKING: min(row["loss"] for row in table if row["loss"] is not None),
+    }
+    context.check_stop()
+    context.progress(1, 2, "splits", "test")
+    test = items_of(start, Split.TEST, config.evaluation.test_items)
+    always = most_useful(habits, table)
+    thinking = with_threshold(candidates.thinking, always)
+    measured = numbers_of(start, candidates, thinking, test, context.log)
+    kept = THINKING if config.keep == "thinking" else min(found, key=lambda name: found[name])
+    chosen = {INPUT: candidates.input, THOUGHTLESS: candidates.thoughtless, THINKING: candidates.thinking}[kept]
+    threshold = habits.threshold if kept == THINKING else None
+    decided = {"loss": found, "thresholds": table, "kept": kept}
+    return Judged(kept, with_threshold(chosen, threshold), decided, measured, test)
+
+
+def items_of(start: Start, split: Split, count: int) -> list[Item]:
+    """So many of each family, or all where it has fewer."""
+    found: list[Item] = []
+    for name in sorted(start.config.data.families):
+        stream = ItemStream(name, split, start.config.seed, start.config.data.difficulty(name))
+        drawn = stream.distinct(count, all_if_fewer=True)
+        if not drawn:
+            message = f"{name} has no item in the {split} split"
+            step = "Take higher difficulties."
+            raise InvalidInput(message, reason="SPLIT_EMPTY", field=f"data.families.{name}", next_step=step)
+        found += drawn
+    assert_split((item.canonical for item in found), split)
+    return found
+
+
+def most_useful(habits: Habits, table: Sequence[dict[str, float | None]]) -> float:
+    """The best threshold at which it thinks at all: what thoughts do is measured also where they do not pay."""
+    if habits.threshold is not None:
+        return habits.threshold
+    thinking = [row for row in table if row["threshold"] is not None]
+    found = min(thinking, key=lambda row: row["loss"] or 0.0)["threshold"]
+    assert found is not None
+    return found
+
+
+def numbers_of(
+    start: Start,
+    candidates: Candidates,
+    thinking: Thinker,
+    test: Sequence[Item],
+    log: Callable[[str], None],
+) -> list[Measurement]:
+    """Loss, loss of the tokens that were hardest for the model as it came, and exact answers."""
+    codec, batch = start.codec, start.config.evaluation.batch
+    before = token_nats(candidates.input, codec, test, "off", batch=batch)
+    hard = hardest(before)
+    found = _numbers(start, INPUT, candidates.input, "off", before, hard, test)
+    ways = [
+        (THOUGHTLESS, candidates.thoughtless, "off"),
+        (THINKING, thinking, "on"),
+        ("thinking_off", thinking, "off"),
+    ]
+    for who, thinker, how in ways:
+        nats = token_nats(thinker, codec, test, how, batch=batch)
+        found += _numbers(start, who, thinker, how, nats, hard, test)
+    for how in SPOILED:
+        with _told_if_too_few(how, log):
+            nats = token_nats(thinking, codec, test, how, batch=batch)
+            if how == "another":
+                found += _numbers(start, how, thinking, how, nats, hard, test)
+            else:
+                found += losses(how, nats, hard, how)
+    with _told_if_too_few("predictions", log):
+        found += what_changed(thinking, codec, test)
+    return found
+
+
+@contextmanager
+def _told_if_too_few(what: str, log: Callable[[str], None]) -> Iterator[None]:
+    """Where (almost) no place of this split is hard enough for a thought, there is no number, and no failure."""
+    try:
+        yield
+    except InvalidInput as error:
+        if error.reason not in ("TOO_FEW_ITEMS", "NO_THOUGHTS"):
+            raise
+        log(f"quietstar/{what} is not measured: {error.message}")
+
+
+def _numbers(
+    start: Start,
+    who: str,
+    thinker: Thinker,
+    how: str,
+    nats: Sequence[Tensor],
+    hard: Sequence[Tensor],
+    test: Sequence[Item],
+) -> list[Measurement]:
+    right = accuracy(
+        thinker, start.codec, test, how, prefix=f"quietstar/{who}", batch=start.config.evaluation.batch
+    )
+    return [*losses(who, nats, hard, how), *right]
