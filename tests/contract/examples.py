@@ -43,11 +43,23 @@ _EVOMERGE = {
     "evaluation": {"families": {"recall": [2]}, "items": 20, "test_items": 20, "layer_items": 4},
 }
 
+_QUIETSTAR_TRAINING = {"batch": 8, "warmup": 2, "checkpoint_every": 5, "threads": 1}
+_QUIETSTAR = {
+    "sampling": {"thoughts": 2, "length": 12},
+    "ahead": 2,
+    "data": {"families": {"nested": [2], "recall": [2]}, "worked": ["nested"], "length": 28},
+    "worked": {"steps": 12, **_QUIETSTAR_TRAINING},
+    "thinking": {"steps": 12, **_QUIETSTAR_TRAINING},
+    "keep": "thinking",
+    "evaluation": {"items": 10, "test_items": 10},
+}
+
 EXAMPLES = {
     "echo": Example(config={"samples": 2000}, kills=4),
     "count": Example(config={"n": 40, "every": 2, "step_s": 0.02}, kills=12),
     "cognate": Example(preset="tiny", config=_COGNATE, kills=2),
     "evomerge": Example(config=_EVOMERGE, kills=3),
+    "quietstar": Example(config=_QUIETSTAR, kills=2),
 }
 """Phases that are not named here run on their `tiny` preset."""
 

@@ -30,7 +30,7 @@ def digest_file(path: Path) -> str:
 
 @functools.cache
 def digest_code(*packages: str) -> str:
-    """Digest of the Python and YAML sources of these packages, which are found but not imported."""
+    """Digest of the Python, YAML and C++ sources of these packages, which are found but not imported."""
     sources = {}
     for package in packages:
         spec = importlib.util.find_spec(package)
@@ -40,6 +40,6 @@ def digest_code(*packages: str) -> str:
         files = [origin] if origin.name != "__init__.py" else sorted(origin.parent.rglob("*"))
         for file in files:
             relative = file.relative_to(origin.parent)
-            if file.suffix in {".py", ".yaml", ".cpp", ".cu"} and EXPERIMENTS not in relative.parts:
+            if file.suffix in {".py", ".yaml", ".cpp", ".hpp", ".cu"} and EXPERIMENTS not in relative.parts:
                 sources[f"{package}:{relative.as_posix()}"] = digest_file(file)
     return digest_json(sources)

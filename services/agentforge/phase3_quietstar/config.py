@@ -120,13 +120,23 @@ class EvaluationConfig(StrictModel):
     batch: int = Field(64, ge=2, le=_MANY, description="Items of one forward pass.")
 
 
-def _worked_training() -> TrainConfig:
-    return TrainConfig(steps=500, batch=64, embedding_lr=1e-3, checkpoint_every=100)
+class WorkedConfig(TrainConfig):
+    """Defaults of its own, which hold also where only some fields are set."""
+
+    steps: int = Field(500, ge=1, le=100_000_000, description="Optimiser steps.")
+    batch: int = Field(64, ge=1, le=_MANY, description="Rows of one forward pass.")
+    embedding_lr: float | None = Field(1e-3, gt=0, description="AdamW's rate for token embeddings; null: lr.")
+    checkpoint_every: int = Field(100, ge=0, description="Steps between checkpoints; 0: only when stopped.")
 
 
-def _thinking_training() -> TrainConfig:
+class ThinkingConfig(TrainConfig):
     """Rates a tenth of the usual: at those, 40 steps destroyed thoughts that had been right every time."""
-    return TrainConfig(steps=1_000, batch=16, lr=1e-3, embedding_lr=1e-4, muon_lr=2e-3, checkpoint_every=100)
+
+    batch: int = Field(16, ge=1, le=_MANY, description="Rows of one forward pass.")
+    lr: float = Field(1e-3, gt=0, description="Learning rate of AdamW.")
+    embedding_lr: float | None = Field(1e-4, gt=0, description="AdamW's rate for token embeddings; null: lr.")
+    muon_lr: float = Field(2e-3, gt=0, description="Learning rate of Muon, in units of orthogonal updates.")
+    checkpoint_every: int = Field(100, ge=0, description="Steps between checkpoints; 0: only when stopped.")
 
 
 class QuietStarConfig(PhaseConfig):
@@ -139,8 +149,8 @@ class QuietStarConfig(PhaseConfig):
     coherence: CoherenceConfig = Field(CoherenceConfig(), description="The seeds' coherence of a thought.")
     loss: LossConfig = Field(LossConfig(), description="What training minimises.")
     data: DataConfig = Field(DataConfig(), description="What is learned.")
-    worked: TrainConfig = Field(_worked_training(), description="Training on worked steps as thoughts.")
-    thinking: TrainConfig = Field(_thinking_training(), description="Training with thoughts of the model's own.")
+    worked: WorkedConfig = Field(WorkedConfig(), description="Training on worked steps as thoughts.")
+    thinking: ThinkingConfig = Field(ThinkingConfig(), description="Training with thoughts of the model's own.")
     thoughtless: Literal["tokens", "compute"] = Field(
         "tokens", description="What the training without thoughts has as much of: tokens, or passes of tokens."
     )

@@ -33,6 +33,7 @@ from agentforge.phase3_quietstar.spoil import by_another_items, by_nothing, by_r
 from agentforge.train.evaluate import ROOM, alike, answers
 
 BATCH = 32
+THRESHOLDS = (0.0, 0.05, 0.1, 0.2, 0.4)  # of difficulty; shares of the places would cut through places alike
 HOWS = {
     "off": "the plain model",
     "on": "with thoughts",
@@ -123,26 +124,16 @@ def _chosen(nats: Sequence[Tensor], masks: Sequence[Tensor] | None) -> Tensor:
 
 
 def habits_that_pay(
-    thinker: Thinker, codec: Codec, items: Sequence[Item], shares: Sequence[float] = (1.0, 0.5, 0.25, 0.1)
+    thinker: Thinker, codec: Codec, items: Sequence[Item], thresholds: Sequence[float] = THRESHOLDS
 ) -> tuple[Habits, list[dict[str, float | None]]]:
-    """The threshold of lowest loss among none and those that these shares of the places reach; and all of them."""
-    thresholds = [None, *_reached(thinker, codec, items, shares)]
-    losses = [
-        mean_nats(token_nats(with_threshold(thinker, threshold), codec, items, "on")) for threshold in thresholds
-    ]
-    table: list[dict[str, float | None]] = [
-        {"share": share, "threshold": threshold, "loss": loss}
-        for share, threshold, loss in zip((0.0, *shares), thresholds, losses, strict=True)
-    ]
+    """The threshold of lowest loss among none and these; and the loss of each."""
+    every = [None, *thresholds]
+    losses = [mean_nats(token_nats(with_threshold(thinker, each), codec, items, "on")) for each in every]
     best = losses.index(min(losses))  # the first of equals: never to think comes before all else
-    return replace(thinker.habits, threshold=thresholds[best]), table
-
-
-def _reached(thinker: Thinker, codec: Codec, items: Sequence[Item], shares: Sequence[float]) -> list[float]:
-    with resting(thinker):
-        found = [each.difficulty_BT[each.said_BT] for each in readings(thinker, codec, items, BATCH)]
-    hardest_first = torch.cat(found).sort(descending=True).values.tolist()
-    return [0.0 if share >= 1 else hardest_first[math.ceil(share * len(hardest_first)) - 1] for share in shares]
+    table: list[dict[str, float | None]] = [
+        {"threshold": threshold, "loss": loss} for threshold, loss in zip(every, losses, strict=True)
+    ]
+    return replace(thinker.habits, threshold=every[best]), table
 
 
 def with_threshold(thinker: Thinker, threshold: float | None) -> Thinker:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from functools import partial
 
+from agentforge.data.splits import Split
 from agentforge.kit.context import PhaseContext
 from agentforge.models.thoughts.thinker import Thinker
 from agentforge.phase3_quietstar.config import QuietStarConfig
-from agentforge.phase3_quietstar.judging import Candidates, judge
+from agentforge.phase3_quietstar.judging import Candidates, items_of, judge
 from agentforge.phase3_quietstar.publish import publish
 from agentforge.phase3_quietstar.report import Audience, Report
 from agentforge.phase3_quietstar.start import Start, load_start
@@ -24,6 +25,7 @@ THINKING = ("worked", "thinking")
 def run(context: PhaseContext, config: QuietStarConfig) -> None:
     with settled(config.thinking):
         start = load_start(context.inputs.one("model"), config)
+        check_rows(start)
     stages = Stages(context, plan(start), start.codec.digest)
     thoughtless = trained(context, start, stages, THOUGHTLESS)
     thinking = trained(context, start, stages, THINKING)
@@ -32,6 +34,14 @@ def run(context: PhaseContext, config: QuietStarConfig) -> None:
             start.thinker(start.model), with_tensors(start, thoughtless), with_tensors(start, thinking)
         )
         publish(context, start, judge(context, start, candidates))
+
+
+def check_rows(start: Start) -> None:
+    """What is wrong with the last stage's rows, or with a split, is told before the first step of the first."""
+    if start.config.data.worked:
+        start.worked(thoughts=True)
+    items_of(start, Split.SELECTION, start.config.evaluation.items)
+    items_of(start, Split.TEST, start.config.evaluation.test_items)
 
 
 def plan(start: Start) -> dict[str, int]:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.unit.quietstar.phases import Attempt
 
 
 @pytest.fixture(scope="session")
@@ -15,3 +19,11 @@ def volume(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home.mkdir()
     phases.make_models(home)
     return home
+
+
+@pytest.fixture(scope="session")
+def calm(volume: Path) -> Attempt:
+    """A run of the Llama that nobody disturbed."""
+    from tests.unit.quietstar import phases
+
+    return phases.ask(volume, "calm", "llama", keep="thinking").go()

@@ -1,4 +1,4 @@
-"""The real phase on pico models: in this process with a real context, run directory and checkpoints, or a worker."""
+"""The real phase on pico models: in this process, with a real context and run directory, or by a worker."""
 
 from __future__ import annotations
 
@@ -54,7 +54,13 @@ def small(**changes: Any) -> Record:
 
 def make_models(home: Path) -> None:
     """Under home/mine: a Titan with its memory and halting, and a Llama."""
-    fields = {"memory": True, "memory_layers": [0], "memory_chunk": 8, "memory_slots": 32, "act": True}
+    fields: dict[str, Any] = {
+        "memory": True,
+        "memory_layers": [0],
+        "memory_chunk": 8,
+        "memory_slots": 32,
+        "act": True,
+    }
     pico.save(pico.with_noise(pico.titan(**fields), 1), home / "mine/titan")
     pico.save(pico.llama(), home / "mine/llama")
 

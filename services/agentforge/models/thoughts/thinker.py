@@ -19,7 +19,7 @@ from agentforge.models.thoughts.tokens import Marks
 
 @dataclass(frozen=True)
 class Habits:
-    """`threshold`: the difficulty (entropy of the plain prediction over log V) from which on a place is thought at."""
+    """`threshold`: difficulty (entropy of the plain prediction over log V) from which on a place is thought at."""
 
     sampling: Sampling
     ahead: int = 4  # tokens that a thought serves

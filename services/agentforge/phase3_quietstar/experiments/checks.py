@@ -135,8 +135,9 @@ def _in_double(model: Any) -> None:
 
     for module in model.modules():
         if isinstance(module, LlamaRMSNorm):
-            shape, epsilon = module.weight.shape, module.variance_epsilon
-            module.forward = partial(F.rms_norm, normalized_shape=shape, weight=module.weight, eps=epsilon)
+            norm: Any = module
+            shape, epsilon = norm.weight.shape, norm.variance_epsilon
+            norm.forward = partial(F.rms_norm, normalized_shape=shape, weight=norm.weight, eps=epsilon)
 
 
 def _derivative(model: Any, ids_1T: Tensor, weight: Tensor, direction: Tensor, seed: int, soft: bool) -> float:

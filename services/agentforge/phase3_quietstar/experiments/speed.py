@@ -15,7 +15,7 @@ from agentforge.kit.evidence import Row, Trial, at_least, at_most, exactly, stat
 
 BATCH = (4, 20)  # rows and tokens; a thought after every token
 THOUGHTS, LENGTH = 4, 12
-TURNS, NAIVE_TURNS = 7, 3
+TURNS, NAIVE_TURNS = 5, 2
 PRECISIONS = ("float32", "bfloat16")  # of weights and states
 SMALLER = (2, 6)  # the batch in float64
 
@@ -51,7 +51,7 @@ def _seconds(precision: str, timed: Mapping[str, Any]) -> list[Row]:
     claim = f"{THOUGHTS} thoughts x {LENGTH} tokens at all positions of {batch}, 25 M, {precision}"
     method = (
         f"{timed['parameters']:,} parameters, random weights, {timed['threads']} threads; "
-        f"reading the text included, freed memory kept; median of {TURNS}"
+        f"reading the text included; median of {TURNS}"
     )
     seconds = timed["seconds"]["parallel"]
     floor = timed["matrix_flop"] / timed["flop_per_second"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import re
 import time
 from collections.abc import Callable
@@ -23,13 +22,11 @@ from agentforge.models.thoughts.tokens import Marks
 from agentforge.phase3_quietstar.experiments.speed import BATCH, LENGTH, NAIVE_TURNS, SMALLER, THOUGHTS, TURNS
 
 MARKS, SAMPLING, DRAWS = Marks(5, 6), Sampling(THOUGHTS, LENGTH), Draws(42, ("speed",))
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 
 
 @torch.no_grad()
 def times(precision: str) -> dict[str, Any]:
     """Seconds of each turn; floating-point operations of matrix products, and how many a second there can be."""
-    keep_freed_memory()
     model, ids_BT = _model(precision), _batch(BATCH)
     ways: dict[str, tuple[Callable[[], Any], int]] = {
         "parallel": (lambda: parallel(model, ids_BT), TURNS),
@@ -63,7 +60,6 @@ def same(precision: str) -> dict[str, Any]:
 @torch.no_grad()
 def memory(precision: str) -> dict[str, Any]:
     """Bytes of resident memory that thinking adds at most. Needs a fresh process."""
-    keep_freed_memory()
     model, ids_BT = _model(precision), _batch(BATCH)
     parallel(model, ids_BT[:1, :2])  # what is loaded with the first call stays out
     Path("/proc/self/clear_refs").write_text("5")  # the highest so far is what is resident now
@@ -134,16 +130,6 @@ def _speed(precision: str) -> float:
         F.linear(x_XD, weight_ED)
         best = max(best, 2 * x_XD.numel() * len(weight_ED) / (time.perf_counter() - began))
     return best
-
-
-def keep_freed_memory() -> None:
-    """Else glibc hands large tensors back and takes them anew: 400,000 page faults for the thoughts of one batch.
-
-    As MALLOC_MMAP_THRESHOLD_ and MALLOC_TRIM_THRESHOLD_ in the environment do.
-    """
-    for setting in (_M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD):
-        if not ctypes.CDLL("libc.so.6").mallopt(setting, 2**30):
-            raise OSError(f"mallopt({setting}) was refused")
 
 
 def _resident(field: str) -> int:

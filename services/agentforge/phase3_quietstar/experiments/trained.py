@@ -133,7 +133,7 @@ def _thinking(start: Start, asked: Asked, before: Finished | None) -> Thinker:
     """Trained, and thinking where that was best on the selection split; not never."""
     thinker = _last(start, "thinking", before)
     with settled(start.config.thinking):
-        habits, table = habits_that_pay(thinker, start.codec, asked.selection, shares=(1.0, 0.4))
+        habits, table = habits_that_pay(thinker, start.codec, asked.selection, (0.0, 0.1))
     return with_threshold(thinker, most_useful(habits, table))
 
 

@@ -1,7 +1,7 @@
 """The kernels' library: compiled on first use by the machine's own C++ compiler, kept by a digest of its sources.
 
 Plain C behind ctypes: the library knows nothing of torch or Python, so it needs no headers of theirs and outlives
-their versions, and one compiler call of half a minute is all it takes.
+their versions, and ten seconds of the compiler are all it takes.
 """
 
 from __future__ import annotations
@@ -24,7 +24,15 @@ from agentforge.kit.paths import HOME_VARIABLE
 
 SOURCE = Path(__file__).parent / "source"
 COMPILERS = ("g++", "c++", "clang++")
-COMMON = ["-std=c++20", "-O3", "-fPIC", "-fno-math-errno", "-fno-trapping-math", "-fvisibility=hidden", "-Wno-psabi"]
+COMMON = [
+    "-std=c++20",
+    "-O3",
+    "-fPIC",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-fvisibility=hidden",
+    "-Wno-psabi",
+]
 AVX2 = ["-mavx2", "-mfma"]
 AVX512 = ["-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mavx512vnni", "-mprefer-vector-width=512"]
 # Flags by file: each variant is compiled for its own instructions, and the library asks the CPU which to use.
@@ -96,9 +104,9 @@ def _compiler() -> str:
     for name in [named] if named else COMPILERS:
         if found := shutil.which(name):
             return found
-    wanted = named or " nor ".join(COMPILERS)
+    wanted = f"{named} is not" if named else f"neither {' nor '.join(COMPILERS)} is"
     step = "Install a C++20 compiler (Debian: apt-get install g++), or name one in CXX."
-    raise MissingTool(f"no C++ compiler: neither {wanted} is here", field="CXX", next_step=step)
+    raise MissingTool(f"no C++ compiler: {wanted} here", field="CXX", next_step=step)
 
 
 def _run_all(commands: list[list[str]]) -> None:

@@ -29,7 +29,9 @@ class Decoder:
         kernel = choose()
         if kernel is None:
             step = "Install a C++ compiler, or decode with generate()."
-            raise MissingTool("the runner is C++, and no kernel was built", field="AGENTFORGE_KERNEL", next_step=step)
+            raise MissingTool(
+                "the runner is C++, and no kernel was built", field="AGENTFORGE_KERNEL", next_step=step
+            )
         self._parts = Parts()  # the runner points into it
         told = described(model, context, self._parts)
         self.vocabulary = told.head.rows

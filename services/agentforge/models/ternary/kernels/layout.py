@@ -5,38 +5,38 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Sequence
 from ctypes import c_float, c_int32, c_int64, c_void_p
-from typing import Any
+from typing import Any, ClassVar
 
 
 class Linear(ctypes.Structure):
-    _fields_: Sequence[Any] = [
+    _fields_: ClassVar[Sequence[Any]] = [
         ("ternary", c_int32), ("rows", c_int32), ("columns", c_int32), ("group", c_int32), ("stride", c_int64),
         ("weight", c_void_p), ("scale", c_void_p), ("bias", c_void_p), ("norm", c_int32),
     ]  # fmt: skip
 
 
 class Table(ctypes.Structure):
-    _fields_: Sequence[Any] = [
+    _fields_: ClassVar[Sequence[Any]] = [
         ("rows", c_int32), ("columns", c_int32), ("span", c_int32), ("tiles", c_void_p), ("scale", c_void_p),
     ]  # fmt: skip
 
 
 class Layer(ctypes.Structure):
-    _fields_: Sequence[Any] = [
+    _fields_: ClassVar[Sequence[Any]] = [
         ("attention_norm", c_void_p), ("mlp_norm", c_void_p), ("qkv", Linear * 3), ("o", Linear), ("gate", Linear),
         ("up", Linear), ("down", Linear), ("learned_key", c_void_p), ("learned_value", c_void_p),
     ]  # fmt: skip
 
 
 class Halting(ctypes.Structure):
-    _fields_: Sequence[Any] = [
+    _fields_: ClassVar[Sequence[Any]] = [
         ("features", Linear), ("direct", c_void_p), ("step_gain", c_void_p), ("step_bias", c_void_p),
         ("direct_bias", c_float), ("gain", c_float * 2), ("threshold", c_float),
     ]  # fmt: skip
 
 
 class Model(ctypes.Structure):
-    _fields_: Sequence[Any] = [
+    _fields_: ClassVar[Sequence[Any]] = [
         *((name, c_int32) for name in (
             "size", "intermediate", "heads", "kv_heads", "head_size", "layers", "qkv_parts", "window", "learned",
             "context", "normalise_input", "recursion", "steps", "cycles", "inner",

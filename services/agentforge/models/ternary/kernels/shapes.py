@@ -56,7 +56,7 @@ def _titan(model: Any, context: int, parts: Parts) -> layout.Model:
 
 @torch.no_grad()
 def _learned(model: Any) -> list[tuple[Any, Any]]:
-    """Keys and values of the persistent tokens; by one thread, since torch's float sums depend on how many there are."""
+    """Keys and values of the persistent tokens; by one thread: torch's float sums depend on how many there are."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -71,7 +71,11 @@ def _titan_steps(model: Any, made: layout.Model, parts: Parts) -> None:
         return  # steps 0: one plain pass
     made.steps = 1 if model.step_scale is None else config.act_steps_infer
     made.step_scale = parts.exact(torch.ones(1) if model.step_scale is None else model.step_scale)
-    made.recursion, made.cycles, made.inner = model.start is not None, config.recursion_cycles, config.recursion_inner
+    made.recursion, made.cycles, made.inner = (
+        model.start is not None,
+        config.recursion_cycles,
+        config.recursion_inner,
+    )
     if model.start is not None:
         made.start, made.consolidate = parts.exact(model.start), parts.linear(model.consolidate)
     if model.halting is None or made.steps == 1:

@@ -1,4 +1,4 @@
-"""Matrices in the order in which the kernels read them: blocks of 16 rows, whose bytes meet the same inputs together.
+"""Matrices in the order in which the kernels read them: blocks of 16 rows, chunks of a few columns.
 
 Shapes: N rows (outputs), K columns (inputs), B blocks of 16 rows, C chunks of columns, G groups of columns.
 """
@@ -31,7 +31,8 @@ def prepare(code_NK: Tensor) -> Prepared:
         message = f"codes {list(code_NK.shape)} are no matrix of -1, 0 and 1"
         raise InvalidInput(message, reason="NOT_TERNARY", field="codes")
     rows, columns = code_NK.shape
-    value_NK4 = (padded(code_NK, 16) + 1).to(torch.uint8).unflatten(1, (-1, 4))
+    value_NK = (padded(code_NK, 16) + 1).to(torch.uint8)
+    value_NK4 = value_NK.view(len(value_NK), -1, 4)
     byte_NK = (value_NK4 << torch.tensor([0, 2, 4, 6], dtype=torch.uint8)).sum(-1, dtype=torch.uint8)
     return Prepared(blocks(byte_NK), rows, columns)
 
