@@ -165,7 +165,8 @@ def answers_with(thinker: Thinker, codec: Codec, items: Sequence[Item], how: str
     every = thoughts_of_all(thinker, codec, items, batch) if how == "another" else None
     said = [""] * len(items)
     for number, group in enumerate(groups):
-        theirs = None if every is None else rows_of(every, torch.tensor(groups[number - 1]))
+        others = [place for other in (*groups[number + 1 :], *groups[:number]) for place in other]
+        theirs = None if every is None else rows_of(every, torch.tensor(others))
         spoken = speak(
             thinker, [prompts[place] for place in group], [rooms[place] for place in group],
             eos=codec.eos, pad=codec.pad, rows=group, spoil=_spoil(thinker, codec, theirs, how, number),
@@ -178,7 +179,7 @@ def answers_with(thinker: Thinker, codec: Codec, items: Sequence[Item], how: str
 def _spoil(
     thinker: Thinker, codec: Codec, theirs: Thoughts | None, how: str, group: int
 ) -> Callable[[Thoughts], Thoughts] | None:
-    """For thoughts that come a few at a time. `theirs`: those that another group has at its right answers."""
+    """For thoughts that come a few at a time. `theirs`: those of the other groups at their right answers."""
     marks, times = thinker.marks, count()
     if theirs is not None:
         return exchanger(theirs)

@@ -57,7 +57,7 @@ def judge(context: PhaseContext, start: Start, candidates: Candidates) -> Judged
     context.progress(0, 2, "splits", "selection")
     habits, table = habits_that_pay(candidates.thinking, start.codec, selection)
     found = {
-        INPUT: mean_nats(token_nats(candidates.input, start.codec, selection, "off", batch=batch)),
+        INPUT: mean_nats(token_nats(candidates.input, start.codec, selection, "on", batch=batch)),
         THOUGHTLESS: mean_nats(token_nats(candidates.thoughtless, start.codec, selection, "off", batch=batch)),
         THINKING: min(row["loss"] for row in table if row["loss"] is not None),
     }
@@ -69,9 +69,9 @@ def judge(context: PhaseContext, start: Start, candidates: Candidates) -> Judged
     measured = numbers_of(start, candidates, thinking, test, context.log)
     kept = THINKING if config.keep == "thinking" else min(found, key=lambda name: found[name])
     chosen = {INPUT: candidates.input, THOUGHTLESS: candidates.thoughtless, THINKING: candidates.thinking}[kept]
-    threshold = habits.threshold if kept == THINKING else None
+    thresholds = {INPUT: candidates.input.habits.threshold, THOUGHTLESS: None, THINKING: habits.threshold}
     decided = {"loss": found, "thresholds": table, "kept": kept}
-    return Judged(kept, with_threshold(chosen, threshold), decided, measured, test)
+    return Judged(kept, with_threshold(chosen, thresholds[kept]), decided, measured, test)
 
 
 def items_of(start: Start, split: Split, count: int) -> list[Item]:
@@ -108,9 +108,10 @@ def numbers_of(
 ) -> list[Measurement]:
     """Loss, loss of the tokens that were hardest for the model as it came, and exact answers."""
     codec, batch = start.codec, start.config.evaluation.batch
-    before = token_nats(candidates.input, codec, test, "off", batch=batch)
+    came = "off" if candidates.input.habits.threshold is None else "on"
+    before = token_nats(candidates.input, codec, test, came, batch=batch)
     hard = hardest(before)
-    found = _numbers(start, INPUT, candidates.input, "off", before, hard, test)
+    found = _numbers(start, INPUT, candidates.input, came, before, hard, test)
     ways = [
         (THOUGHTLESS, candidates.thoughtless, "off"),
         (THINKING, thinking, "on"),

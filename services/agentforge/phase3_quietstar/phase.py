@@ -30,9 +30,7 @@ def run(context: PhaseContext, config: QuietStarConfig) -> None:
     thoughtless = trained(context, start, stages, THOUGHTLESS)
     thinking = trained(context, start, stages, THINKING)
     with settled(config.thinking):
-        candidates = Candidates(
-            start.thinker(start.model), with_tensors(start, thoughtless), with_tensors(start, thinking)
-        )
+        candidates = Candidates(start.came, with_tensors(start, thoughtless), with_tensors(start, thinking))
         publish(context, start, judge(context, start, candidates))
 
 

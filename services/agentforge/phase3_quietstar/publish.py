@@ -40,7 +40,7 @@ Loss is nats per answer token; hard loss that of the tenth of them that was hard
 families: share of questions answered exactly. `another`: each question with the thoughts of another one.
 
 ```
-agentforge chat model --show-thoughts --prompt "{prompt}"
+agentforge chat model {show}--prompt "{prompt}"
 ```
 
 Any Hugging Face program loads it as an ordinary model, which then does not think. quietstar.json holds its habits
@@ -88,7 +88,7 @@ def write(directory: Path, start: Start, judged: Judged, examples: list[dict[str
         "selection": judged.selection,
         "test": {one.name.removeprefix("quietstar/"): one.value for one in judged.measured},
     }
-    if judged.kept == THINKING:
+    if judged.kept == THINKING or (judged.kept == INPUT and start.known is not None):
         save_thinker(directory, thinker, record)
     else:
         (directory / "training.json").write_bytes(canonical_json({"quietstar": record}))
@@ -96,6 +96,7 @@ def write(directory: Path, start: Start, judged: Judged, examples: list[dict[str
     card = _CARD.format(
         about=_ABOUT[judged.kept], habits=_habits(judged.kept, thinker), items=len(judged.items),
         table=_table(judged.measured), prompt=judged.items[0].prompt,
+        show="" if thinker.habits.threshold is None else "--show-thoughts ",
     )  # fmt: skip
     (directory / "README.md").write_text(card)
 

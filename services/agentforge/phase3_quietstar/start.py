@@ -34,12 +34,12 @@ _ROWS_TRIED = 200  # of each source before the training: what does not fit is fo
 
 @dataclass(frozen=True)
 class Start:
-    """`head` is there where the model could think already; else its marks begin as those of a new thinker."""
+    """`known` is there where the model could think already; else its marks begin as those of a new thinker."""
 
     model: Any
     codec: Codec
     marks: Marks
-    head: MixingHead | None
+    known: Thinker | None
     config: QuietStarConfig
 
     def habits(self, threshold: float | None = None) -> Habits:
@@ -49,9 +49,14 @@ class Start:
     def copy(self) -> Any:
         return copy.deepcopy(self.model)
 
+    @property
+    def came(self) -> Thinker:
+        """As it came, with its habits."""
+        return self.thinker(self.model) if self.known is None else self.known
+
     def thinker(self, model: Any) -> Thinker:
-        if self.head is not None:
-            return Thinker(model, self.marks, self.habits(), copy.deepcopy(self.head))
+        if self.known is not None:
+            return Thinker(model, self.marks, self.habits(), copy.deepcopy(self.known.head))
         torch.manual_seed(Rng(self.config.seed, "quietstar/head").seed)
         head = MixingHead(model.get_input_embeddings().weight.shape[1], self.config.first_alpha)
         return Thinker(model, self.marks, self.habits(), head)
@@ -127,5 +132,4 @@ def load_start(given: InputPath, config: QuietStarConfig) -> Start:
         raise
     if known is None:
         begin(loaded.tokenizer, loaded.model, [marks.start, marks.end])
-    head = None if known is None else known.head
-    return Start(loaded.model, Codec(loaded.tokenizer), marks, head, config)
+    return Start(loaded.model, Codec(loaded.tokenizer), marks, known, config)

@@ -95,7 +95,7 @@ class ThinkingLoss:
             theirs = policy_logits(text, retell(text, found.thoughts), thinker, found.thoughts)
         ours = policy_logits(found.text, found.told, thinker, found.thoughts)
         ceiling = cast(float, self.config.loss.divergence_ceiling)
-        return divergence_above(divergence(ours, theirs), chosen(found.thoughts), ceiling)
+        return divergence_above(divergence(ours, theirs), chosen(found.thoughts, found.kept_BPN), ceiling)
 
     def _check_kept(self, found: Thought) -> None:
         """A filter that leaves nothing for many batches trains nothing, and nobody would notice."""
@@ -132,7 +132,7 @@ def think(
         "text": F.cross_entropy(logits_BTV[learned_BT], next_BT[learned_BT]),
         "ahead": prediction_loss(likelihood_BPN, there_BPA, kept_BPN),
         "reinforce": _reinforce(thinker, text, thoughts, told, reward_BPN, kept_BPN),
-        "entropy": _entropy_bound(thinker, text, thoughts, told, config.loss.entropy_floor),
+        "entropy": _entropy_bound(thinker, text, thoughts, told, kept_BPN, config.loss.entropy_floor),
     }
     return Thought(
         text, thoughts, told, found, there_BPA, kept_BPN, likelihood_BPN.detach(), reward_BPN, plain_BP, losses
@@ -157,9 +157,9 @@ def kept(thinker: Thinker, text: Text, thoughts: Thoughts, told: Told, config: Q
     return filtered(found, thoughts.places_BP, config.coherence.threshold).kept_BPN
 
 
-def chosen(thoughts: Thoughts) -> Tensor:
-    """Which tokens were drawn by the model, at places that there are; as `policy_logits` counts them."""
-    return (thoughts.chosen_BPNL & (thoughts.places_BP >= 0)[..., None, None])[..., 1:]
+def chosen(thoughts: Thoughts, kept_BPN: Tensor) -> Tensor:
+    """Which tokens of kept thoughts were drawn by the model; as `policy_logits` counts them."""
+    return (thoughts.chosen_BPNL & kept_BPN[..., None])[..., 1:]
 
 
 def policy_logits(text: Text, told: Told, thinker: Thinker, thoughts: Thoughts) -> Tensor:
@@ -175,7 +175,10 @@ def _reinforce(
     return reinforce_loss(reward_BPN, log_BPNL, kept_BPN)
 
 
-def _entropy_bound(thinker: Thinker, text: Text, thoughts: Thoughts, told: Told, floor: float) -> Tensor:
+def _entropy_bound(
+    thinker: Thinker, text: Text, thoughts: Thoughts, told: Told, kept_BPN: Tensor, floor: float
+) -> Tensor:
     if not floor:
         return text.hidden_BTD.new_zeros(())
-    return entropy_below(entropy(policy_logits(text, told, thinker, thoughts)), chosen(thoughts), floor)
+    entropy_BPNL = entropy(policy_logits(text, told, thinker, thoughts))
+    return entropy_below(entropy_BPNL, chosen(thoughts, kept_BPN), floor)

@@ -17,7 +17,7 @@ from agentforge.data.splits import Split
 from agentforge.data.tasks import FAMILIES
 from agentforge.kit.errors import InvalidInput
 from agentforge.models.thoughts.tokens import Marks, find_marks
-from agentforge.phase3_quietstar.rows import ThoughtRows, check_worked
+from agentforge.phase3_quietstar.rows import ThoughtRows
 from tests import pico
 
 PLAIN = {"arithmetic_steps": "arithmetic", "nested_steps": "nested", "chain_steps": "chain"}
@@ -101,15 +101,12 @@ def test_what_does_not_fit_is_refused_and_what_just_fits_is_not() -> None:
         assert "lower difficulty" in caught.value.next_step
 
 
-def test_families_without_steps_are_refused_by_name() -> None:
-    check_worked(PLAIN)
-    with pytest.raises(InvalidInput, match="tool_lookup, nested have no") as caught:  # a call is no step
-        check_worked(["nested_steps", "tool_lookup", "nested"])
-    assert caught.value.reason == "NO_WORKED_STEPS"
-    assert caught.value.next_step == f"Take some of {', '.join(PLAIN)}."
-    plain = FAMILIES["nested"].example()
-    with pytest.raises(InvalidInput, match="nested have no worked steps"):
-        one(plain).row(0)
+def test_items_without_steps_are_refused_by_name() -> None:
+    for family, words in (("nested", "nested have no worked steps"), ("tool_lookup", "tool_lookup have no")):
+        with pytest.raises(InvalidInput, match=words) as caught:  # a call is no step
+            one(FAMILIES[family].example()).row(0)
+        assert caught.value.reason == "NO_WORKED_STEPS"
+        assert caught.value.next_step == f"Take some of {', '.join(PLAIN)}."
 
 
 def test_a_service_may_read_them() -> None:
