@@ -47,7 +47,7 @@ def evaluate(options: EvalOptions) -> int:
     for task, numbers in others.get("tasks", {}).items():
         for name, value in numbers.items():
             if isinstance(value, float):
-                print(f"{f'{task} {name}':<24} {value:.4g}  (n={numbers['n']})")
+                print(f"{f'{task} {name}':<30} {value:.4g}  (n={numbers['n']})")
     for name, why in planned.skipped.items():
         print(f"not measured: {name}: {why}", file=sys.stderr)
     return 0
@@ -80,4 +80,4 @@ def _report(directory: Path, measured: list[Measurement], skipped: dict[str, str
 def _print(one: Measurement) -> None:
     value = f"{one.value:,}" if isinstance(one.value, int) else f"{one.value:.4g}"
     unit = "" if one.unit == "1" else f" {one.unit}"
-    print(f"{one.name:<24} {value}{unit}  (n={one.n:,})", flush=True)
+    print(f"{one.name:<30} {value}{unit}  (n={one.n:,})", flush=True)

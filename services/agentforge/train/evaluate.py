@@ -15,6 +15,8 @@ from agentforge.data.items import Item
 from agentforge.data.rows import IGNORED
 from agentforge.data.scoring import accuracy, bits_per_byte
 from agentforge.kit.measure import Measurement
+from agentforge.models.thoughts.speak import speak
+from agentforge.models.thoughts.thinker import Thinker
 
 ROOM = 4  # tokens beyond the right answer, so that one that goes on too long is seen to
 _LARGEST_EXPONENT = 700
@@ -30,6 +32,21 @@ def answers(model: nn.Module, codec: Codec, items: Sequence[Item], *, batch: int
         ids = _generated(model, codec, [prompts[place] for place in places], max(rooms[place] for place in places))
         for place, each in zip(places, ids, strict=True):
             said[place] = codec.text(each[: rooms[place]])  # its own room, whoever is beside it
+    return said
+
+
+def thoughtful_answers(thinker: Thinker, codec: Codec, items: Sequence[Item], *, batch: int = 64) -> list[str]:
+    """The same by a model that thinks as its habits say; an item's thoughts do not depend on its company."""
+    prompts = [codec.prompt_ids(item.prefix + item.prompt) for item in items]
+    rooms = [len(codec.ids(item.completion)) + ROOM for item in items]
+    said = [""] * len(items)
+    for places in alike([len(prompt) for prompt in prompts], batch):
+        spoken = speak(
+            thinker, [prompts[place] for place in places], [rooms[place] for place in places],
+            eos=codec.eos, pad=codec.pad, rows=places,
+        )  # fmt: skip
+        for place, each in zip(places, spoken, strict=True):
+            said[place] = codec.text(each.ids)
     return said
 
 

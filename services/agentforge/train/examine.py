@@ -11,13 +11,23 @@ from dataclasses import dataclass
 from agentforge.data.codec import Codec
 from agentforge.data.generate import ItemStream
 from agentforge.data.items import Item
+from agentforge.data.scoring import accuracy
 from agentforge.data.sources.documents import SplitSource
 from agentforge.data.sources.stdlib import StandardLibrary
 from agentforge.data.splits import Split, assert_split
 from agentforge.data.tasks import FAMILIES
 from agentforge.kit.errors import InvalidInput
 from agentforge.kit.measure import Measurement
-from agentforge.train.evaluate import ROOM, answer_accuracy, answer_nats, mean_loss, perplexity, text_bits
+from agentforge.models.thoughts.saving import load_thinker
+from agentforge.train.evaluate import (
+    ROOM,
+    answer_accuracy,
+    answer_nats,
+    mean_loss,
+    perplexity,
+    text_bits,
+    thoughtful_answers,
+)
 from agentforge.train.loading import LoadedModel
 
 _SEED = 0  # of the items: one set for all models, or their numbers could not be compared
@@ -58,13 +68,20 @@ def _length(loaded: LoadedModel, codec: Codec, item: Item) -> int:
 
 def examine(loaded: LoadedModel, codec: Codec, planned: Plan) -> Iterator[Measurement]:
     """`parameters`; `accuracy/<family>` and `perplexity/<family>`; `answer_loss` and `answer_perplexity` of all
-    families; `bits_per_byte` where it is exact."""
+    families; `bits_per_byte` where it is exact. All without thoughts; `accuracy_with_thoughts/<family>` beside them
+    where the model has the habit of thinking."""
     model = loaded.model
+    thinker = load_thinker(loaded.directory, model, loaded.tokenizer)
     yield Measurement("parameters", model.num_parameters(), "1", "counted in the tensors", 1)
     nats, count, asked = 0.0, 0, 0
     for family, items in planned.items.items():
         (measured,) = answer_accuracy(model, codec, items, prefix="")
         yield _renamed(measured)
+        if thinker is not None and thinker.habits.threshold is not None:
+            (thoughtful,) = accuracy(items, thoughtful_answers(thinker, codec, items), prefix="")
+            name = f"accuracy_with_thoughts/{family}"
+            method = f"{thoughtful.method}, thinking as its habits say"
+            yield Measurement(name, thoughtful.value, thoughtful.unit, method, thoughtful.n, thoughtful.spread)
         longest = max(len(codec.item_ids(item)[0]) for item in items)
         more_nats, more = answer_nats(model, codec, items, batch=_batch(codec, longest))
         yield from perplexity(mean_loss(more_nats, more, len(items), name=family), f"perplexity/{family}")

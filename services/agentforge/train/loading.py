@@ -12,6 +12,7 @@ from transformers import CONFIG_MAPPING, AutoConfig, AutoModelForCausalLM, AutoT
 from agentforge.data.tokenizer import check_fits, load_tokenizer
 from agentforge.kit.errors import DataLoss, InvalidInput
 from agentforge.models import TitanConfig  # registers our classes with the Auto classes
+from agentforge.models.ternary import record
 from agentforge.train.directory import check_trained_with, check_weights, model_directory, read_json, refuse_code
 from agentforge.train.machine import device
 
@@ -40,6 +41,8 @@ def load_model(path: Path, *, trust_remote_code: bool = False) -> LoadedModel:
     check_trained_with(directory, tokenizer)
     check_weights(directory)
     model = _weights(directory, config, trust_remote_code)
+    if (directory / record.FILE).is_file():
+        record.restore(directory, model)
     model.to(device()).eval()
     # What the directory says about sampling is put aside, so that greedy is greedy for every model.
     model.generation_config = GenerationConfig(eos_token_id=tokenizer.eos_token_id)  # type: ignore[no-untyped-call]

@@ -21,8 +21,14 @@ from agentforge.data.splits import Split
 from agentforge.data.tasks import FAMILIES
 from agentforge.data.tokenizer import BOS, wrap
 from agentforge.kit.errors import ForgeError
+from agentforge.models.thoughts.mixing import MixingHead
+from agentforge.models.thoughts.sampling import Sampling
+from agentforge.models.thoughts.saving import save_thinker
+from agentforge.models.thoughts.thinker import Habits, Thinker
+from agentforge.models.thoughts.tokens import find_marks
 from agentforge.train.examine import counts_bytes, examine, held_out_texts, plan
 from agentforge.train.loading import LoadedModel, load_model
+from tests import pico
 from tests.unit.cli.program import Program
 from tests.unit.cli.test_chat import codec, small_llama, small_titan
 
@@ -130,3 +136,19 @@ def test_bits_per_byte_are_left_out_where_tokens_do_not_say_their_bytes(titan: L
     assert "bits_per_byte" not in names
     assert "byte-level" in planned.skipped["bits_per_byte"]
     assert all(first != second for first, second in pairwise(names))
+
+
+def test_a_model_that_thinks_answers_in_both_ways(tmp_path: Path) -> None:
+    """Its thoughts are had, and here they are all the same: alpha is 1, so the answers are the plain ones."""
+    directory = pico.save(pico.trained(pico.titan(), [("chain", 2)], 60, seed=1), tmp_path / "model")
+    loaded = load_model(directory)
+    head = MixingHead(loaded.model.config.hidden_size)
+    torch.nn.init.constant_(head.outer.bias, 200.0)
+    for threshold, wanted in ((None, 1), (0.0, 2)):
+        habits = Habits(Sampling(thoughts=2, length=3), threshold=threshold)
+        save_thinker(directory, Thinker(loaded.model, find_marks(loaded.tokenizer), habits, head), {})
+        kept = Codec(loaded.tokenizer)
+        found = [one for one in examine(loaded, kept, plan(loaded, kept, 10, ["chain"])) if "accuracy" in one.name]
+        assert [one.name for one in found] == ["accuracy/chain", "accuracy_with_thoughts/chain"][:wanted]
+        assert len({one.value for one in found}) == 1
+    assert "thinking as its habits say" in found[1].method

@@ -8,7 +8,8 @@ from typing import Any
 
 from torch import nn
 
-from agentforge.kit.errors import InvalidInput, Violation
+from agentforge.kit.errors import InvalidInput
+from agentforge.models.ternary.groups import misfit
 from agentforge.models.ternary.linear import BitLinear, Mode
 from agentforge.models.ternary.quantise import ternary_already
 
@@ -52,17 +53,10 @@ def swap(model: nn.Module, name: str, layer: nn.Linear, mode: Mode) -> None:
 
 def check_groups(layers: dict[str, nn.Linear], mode: Mode) -> None:
     """Nothing is changed where one of them does not fit."""
-    misfits = {name: layer for name, layer in layers.items() if mode.group and layer.in_features % mode.group}
+    found = (misfit(name, layer.in_features, mode.group) for name, layer in layers.items())
+    misfits = [each for each in found if each is not None]
     if misfits:
-        raise InvalidInput.of([_misfit(name, layer.in_features, mode.group) for name, layer in misfits.items()])
-
-
-def _misfit(name: str, width: int, group: int) -> Violation:
-    message = f"{name} has {width} inputs, which groups of {group} do not divide"
-    fitting = ", ".join(str(size) for size in range(2, width + 1) if width % size == 0)
-    return Violation(
-        name, message, "GROUP_MISFIT", f"Its width is divided by {fitting}; or take a scale by channel."
-    )
+        raise InvalidInput.of(misfits)
 
 
 def _as_it_is(layer: nn.Linear, mode: Mode) -> Mode:

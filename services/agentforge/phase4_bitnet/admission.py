@@ -1,0 +1,127 @@
+"""What is wrong with the model that is to be ternary: told from its files, without torch and before a weight is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from tokenizers import Tokenizer
+
+from agentforge.kit.errors import DataLoss, FailedPrecondition, ForgeError, InvalidInput, Violation
+from agentforge.kit.inputs import InputPath
+from agentforge.models.fields_titan import MODEL_TYPE
+from agentforge.models.ternary.groups import misfit
+from agentforge.phase4_bitnet.config import BitNetConfig
+from agentforge.train.directory import check_weights, model_directory, read_json, refuse_code
+
+TERNARY, PACKED = "ternary.json", "packed.safetensors"  # as models/ternary names them, which needs torch
+_TITANS = ("qkv", "o", "gate", "up", "down", "q", "kv")  # models/ternary/convert.py tells them by what they belong to
+
+
+def check(config: BitNetConfig, inputs: list[InputPath]) -> list[Violation]:
+    return [violation for given in inputs for violation in _model(config, given)]
+
+
+def _model(config: BitNetConfig, given: InputPath) -> list[Violation]:
+    field = f"inputs.{given.name}"
+    try:
+        directory = model_directory(given.path)
+        described = read_json(directory / "config.json")
+        check_not_ternary(directory)
+        check_weights(directory)
+    except ForgeError as error:
+        return _violations(error, field)
+    checks: tuple[tuple[str, Callable[[], None]], ...] = (
+        (field, partial(_check_kind, described)),
+        (field, partial(_check_tokenizer, directory)),
+        (field, partial(_check_layers, config, directory, described)),
+        ("data.length", partial(_check_positions, config, described)),
+    )
+    return [violation for where, each in checks for violation in _found(where, each)]
+
+
+def _found(field: str, each: Callable[[], None]) -> list[Violation]:
+    try:
+        each()
+    except ForgeError as error:
+        return _violations(error, field)
+    return []
+
+
+def _violations(error: ForgeError, field: str) -> list[Violation]:
+    """Of several each is told, with its own way out; where a setting is meant, by the setting's name."""
+    where = "ternary.group" if error.reason == "GROUP_MISFIT" else field
+    every = error.violations or (Violation(field, error.message, error.reason, error.next_step),)
+    return [Violation(where, each.message, each.reason, each.next_step) for each in every]
+
+
+def check_not_ternary(directory: Path) -> None:
+    """Its latents were trained to be ternary in one way: with other scales they would be rounded a second time."""
+    for file in (TERNARY, PACKED):
+        if (directory / file).is_file():
+            message = f"{directory} is ternary already: it has a {file}"
+            step = "Give the model that it was made from; later phases take this one as it is."
+            raise FailedPrecondition(message, reason="ALREADY_TERNARY", field=str(directory), next_step=step)
+
+
+def _check_kind(described: dict[str, Any]) -> None:
+    """Which names transformers knows, only torch can tell; that there is none, anyone."""
+    if not isinstance(described.get("model_type"), str):
+        raise InvalidInput("config.json names no model_type", reason="UNKNOWN_MODEL_TYPE", field="model_type")
+
+
+def _check_tokenizer(directory: Path) -> None:
+    file, settings = directory / "tokenizer.json", directory / "tokenizer_config.json"
+    if settings.is_file():
+        refuse_code(settings, read_json(settings))
+    if not file.is_file():
+        message = f"{directory} holds no tokenizer.json"
+        step = "Save the model's fast (tokenizers) tokenizer beside its weights."
+        raise InvalidInput(message, reason="NO_TOKENIZER", field=str(directory), next_step=step)
+    try:
+        Tokenizer.from_file(str(file))
+    except Exception as error:  # the Rust tokenizer raises a bare Exception at a damaged file
+        message = f"the tokenizer cannot be read: {error}"
+        raise DataLoss(message, reason="BROKEN_FILE", field=str(file)) from error
+
+
+def _check_layers(config: BitNetConfig, directory: Path, described: dict[str, Any]) -> None:
+    widths = _widths(directory, titan=described.get("model_type") == MODEL_TYPE)
+    if not widths:
+        message = f"{directory} has no layer that can be ternary (q_proj to down_proj, as Llama's are named)"
+        raise InvalidInput(message, reason="NO_LAYERS", field=str(directory), next_step="Give a Titan or a Llama.")
+    found = (misfit(name, width, config.ternary.group) for name, width in sorted(widths.items()))
+    misfits = [each for each in found if each is not None]
+    if misfits:
+        raise InvalidInput.of(misfits)
+
+
+def _widths(directory: Path, *, titan: bool) -> dict[str, int]:
+    """Inputs of each layer that will be ternary, by its name."""
+    found: dict[str, int] = {}
+    for file in sorted(directory.glob("*.safetensors")):
+        try:
+            with safe_open(file, framework="np") as opened:
+                shapes = {name: opened.get_slice(name).get_shape() for name in opened.keys()}  # noqa: SIM118
+        except (SafetensorError, OSError) as error:
+            raise DataLoss(f"{file} cannot be read: {error}", reason="BROKEN_FILE", field=str(file)) from error
+        for name, shape in shapes.items():
+            layer, _, own = name.rpartition(".")
+            last = layer.rpartition(".")[2]
+            if own == "weight" and len(shape) == 2 and (last in _TITANS if titan else last.endswith("_proj")):
+                found[layer] = shape[1]
+    return found
+
+
+def _check_positions(config: BitNetConfig, described: dict[str, Any]) -> None:
+    inner = described.get("text_config")  # the part about text, in models that have others
+    text = inner if isinstance(inner, dict) else described
+    context = text.get("max_position_embeddings")
+    if described.get("model_type") == MODEL_TYPE or not isinstance(context, int) or context <= 0:
+        return
+    if config.data.length > context:
+        message = f"rows of {config.data.length:,} tokens are longer than the {context:,} positions of the model"
+        raise InvalidInput(message, reason="SEQUENCE_TOO_LONG", field="data.length", next_step="Take shorter rows.")

@@ -1,0 +1,96 @@
+"""What the phase begins with: the model as it came, its tokenizer, and the items of every split."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from agentforge.data.codec import Codec
+from agentforge.data.generate import ItemStream
+from agentforge.data.items import Item
+from agentforge.data.loader import Loader
+from agentforge.data.rows import ItemRows
+from agentforge.data.splits import Split, assert_split
+from agentforge.kit.errors import ForgeError, InvalidInput
+from agentforge.kit.inputs import InputPath
+from agentforge.models.ternary.convert import convert
+from agentforge.models.ternary.linear import Mode
+from agentforge.models.thoughts.saving import load_thinker
+from agentforge.models.thoughts.thinker import Thinker
+from agentforge.phase4_bitnet.admission import check_not_ternary
+from agentforge.phase4_bitnet.config import BitNetConfig
+from agentforge.train.directory import model_directory
+from agentforge.train.loading import load_model
+
+_ROWS_TRIED = 200  # of each family before the training: what does not fit is found now, or is very rare
+
+
+@dataclass(frozen=True)
+class Start:
+    """`model` stays as it came: it is the teacher, and what all else is compared with."""
+
+    directory: Path
+    model: Any
+    codec: Codec
+    config: BitNetConfig
+
+    def ternary(self, modes: dict[str, Mode]) -> Any:
+        """A model of its own, rounded and nothing else. `modes`: of its ternary layers, by name."""
+        model = copy.deepcopy(self.model)
+        for name, mode in modes.items():
+            convert(model, [name], mode)
+        return model
+
+    def thinker(self, model: Any) -> Thinker | None:
+        """`model` with the habits that the input thinks by; None where it never thinks."""
+        found = load_thinker(self.directory, model, self.codec.tokenizer)
+        return found if found is not None and found.habits.threshold is not None else None
+
+    def rows(self) -> Loader:
+        data = self.config.data
+        rows = [
+            ItemRows(self._stream(name, Split.TRAIN), self.codec, data.length) for name in sorted(data.families)
+        ]
+        for each in rows:
+            for number in range(_ROWS_TRIED):
+                each.row(number)
+        batch = self.config.train.batch
+        return Loader([(each, 1.0) for each in rows], batch=batch, pad=self.codec.pad, seed=self.config.seed)
+
+    def items(self, split: Split, count: int) -> list[Item]:
+        """So many of each family, or all where it has fewer."""
+        found: list[Item] = []
+        for name in sorted(self.config.data.families):
+            drawn = self._stream(name, split).distinct(count, all_if_fewer=True)
+            if not drawn:
+                message = f"{name} has no item in the {split} split"
+                step = "Take higher difficulties."
+                raise InvalidInput(message, reason="SPLIT_EMPTY", field=f"data.families.{name}", next_step=step)
+            found += drawn
+        assert_split((item.canonical for item in found), split)
+        return found
+
+    def calibration(self, samples: int) -> list[Item]:
+        """Evenly of all families."""
+        each = -(-samples // len(self.config.data.families))
+        found, batch = self.items(Split.CALIBRATION, each), self.config.calibration.batch
+        if len(found) < batch:
+            message = f"the families have {len(found)} items in the calibration split, and a batch is {batch}"
+            step = "Take a smaller calibration.batch, more families or higher difficulties."
+            raise InvalidInput(message, reason="TOO_FEW_SAMPLES", field="calibration.batch", next_step=step)
+        return found
+
+    def _stream(self, name: str, split: Split) -> ItemStream:
+        return ItemStream(name, split, self.config.seed, self.config.data.difficulty(name))
+
+
+def load_start(given: InputPath, config: BitNetConfig) -> Start:
+    try:
+        check_not_ternary(model_directory(given.path))
+        loaded = load_model(given.path)
+    except ForgeError as error:
+        error.field = f"inputs.{given.name}: {error.field}"
+        raise
+    return Start(loaded.directory, loaded.model, Codec(loaded.tokenizer), config)
