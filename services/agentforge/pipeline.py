@@ -8,5 +8,6 @@ PIPELINE = Pipeline(
     "agentforge.phase1_cognate.config:PHASE",
     "agentforge.phase2_evomerge.config:PHASE",
     "agentforge.phase3_quietstar.config:PHASE",
+    "agentforge.phase4_bitnet.config:PHASE",
     presets=Path(__file__).parent / "presets",
 )

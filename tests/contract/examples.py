@@ -54,12 +54,20 @@ _QUIETSTAR = {
     "evaluation": {"items": 10, "test_items": 10},
 }
 
+_BITNET = {
+    "calibration": {"samples": 100, "batch": 16, "sensitivity": 10},
+    "data": {"families": {"nested": [2], "recall": [2]}, "length": 28},
+    "train": {"steps": 60, "batch": 8, "warmup": 2, "checkpoint_every": 10, "threads": 1},
+    "evaluation": {"items": 10, "test_items": 10},
+}
+
 EXAMPLES = {
     "echo": Example(config={"samples": 2000}, kills=4),
     "count": Example(config={"n": 40, "every": 2, "step_s": 0.02}, kills=12),
     "cognate": Example(preset="tiny", config=_COGNATE, kills=2),
     "evomerge": Example(config=_EVOMERGE, kills=3),
     "quietstar": Example(config=_QUIETSTAR, kills=2),
+    "bitnet": Example(config=_BITNET, kills=2),
 }
 """Phases that are not named here run on their `tiny` preset."""
 

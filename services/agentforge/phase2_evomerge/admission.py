@@ -13,6 +13,7 @@ from agentforge.phase2_evomerge.methods import METHODS
 from agentforge.phase2_evomerge.shape import common_fields
 from agentforge.phase2_evomerge.streaming.fit import check_fit
 from agentforge.phase2_evomerge.streaming.shards import ModelFiles
+from agentforge.train.directory import check_not_ternary
 
 _SIZE_SLACK = 0.05
 STRICT_COUNT = 3
@@ -26,6 +27,7 @@ def check(config: EvoMergeConfig, inputs: list[InputPath]) -> list[Violation]:
     for given in (*models, *([trunk] if trunk else [])):
         try:
             files.append(ModelFiles(given.path))
+            check_not_ternary(files[-1].directory)
         except ForgeError as error:
             found.append(_violation(given.name, error))
     if found or not files:

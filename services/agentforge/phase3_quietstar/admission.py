@@ -15,7 +15,7 @@ from agentforge.kit.inputs import InputPath
 from agentforge.models.fields_titan import MODEL_TYPE, TitanFields
 from agentforge.models.thoughts.room import LARGEST_VOCABULARY, check_meaning, check_room, check_vocabulary
 from agentforge.phase3_quietstar.config import QuietStarConfig
-from agentforge.train.directory import check_weights, model_directory, read_json, refuse_code
+from agentforge.train.directory import check_not_ternary, check_weights, model_directory, read_json, refuse_code
 
 _NAMED = ("bos_token", "eos_token", "pad_token", "unk_token")
 _LISTS = ("additional_special_tokens", "extra_special_tokens")
@@ -34,6 +34,7 @@ def _model(config: QuietStarConfig, given: InputPath) -> list[Violation]:
         return _violations(error, field)
     checks: tuple[tuple[str, Callable[[], None]], ...] = (
         (field, partial(_check_kind, described)),
+        (field, partial(check_not_ternary, directory)),
         (field, partial(check_weights, directory)),
         (field, partial(_check_tokenizer, directory)),
         ("sampling.length", partial(check_room, config.data.length, config.sampling.length, _window(described))),

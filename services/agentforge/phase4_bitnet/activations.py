@@ -1,4 +1,4 @@
-"""What passes the layers of a model on the calibration items: statistics of all of it, and a part to try weights on.
+"""What passes a model's layers on the calibration items: statistics of all of it, and a part to try weights on.
 
 Shapes: N tokens, I inputs of a layer.
 """
@@ -17,7 +17,7 @@ from agentforge.data.items import Item
 from agentforge.kit.errors import FailedPrecondition
 from agentforge.models.ternary.quantise import absmax_int8
 
-TOKENS = 4096  # kept of each layer, evenly of all; a model that goes through a layer r times gives r times as many
+TOKENS = 1024  # kept of each layer, evenly of all; a model that goes through a layer r times gives r times as many
 
 
 class Seen:

@@ -1,4 +1,4 @@
-"""What is wrong with the model that is to be ternary: told from its files, without torch and before a weight is read."""
+"""What is wrong with the model that is to be ternary: told from its files, without torch."""
 
 from __future__ import annotations
 
@@ -15,10 +15,18 @@ from agentforge.kit.inputs import InputPath
 from agentforge.models.fields_titan import MODEL_TYPE
 from agentforge.models.ternary.groups import misfit
 from agentforge.phase4_bitnet.config import BitNetConfig
-from agentforge.train.directory import check_weights, model_directory, read_json, refuse_code
+from agentforge.train.directory import TERNARY, check_weights, model_directory, read_json, refuse_code
 
-TERNARY, PACKED = "ternary.json", "packed.safetensors"  # as models/ternary names them, which needs torch
-_TITANS = ("qkv", "o", "gate", "up", "down", "q", "kv")  # models/ternary/convert.py tells them by what they belong to
+PACKED = "packed.safetensors"  # as models/ternary names it, which needs torch
+_TITANS = (
+    "qkv",
+    "o",
+    "gate",
+    "up",
+    "down",
+    "q",
+    "kv",
+)  # models/ternary/convert.py tells them by what they belong to
 
 
 def check(config: BitNetConfig, inputs: list[InputPath]) -> list[Violation]:

@@ -102,11 +102,13 @@ class DataConfig(StrictModel):
 
 
 class FineTuningConfig(TrainConfig):
-    """Defaults of its own, which hold also where only some fields are set."""
+    """Half the usual rates and less: what is trained has learned already."""
 
     steps: int = Field(500, ge=1, le=100_000_000, description="Optimiser steps.")
     batch: int = Field(64, ge=1, le=_MANY, description="Rows of one forward pass.")
-    embedding_lr: float | None = Field(1e-3, gt=0, description="AdamW's rate for token embeddings; null: lr.")
+    lr: float = Field(1e-3, gt=0, description="Learning rate of AdamW.")
+    embedding_lr: float | None = Field(5e-4, gt=0, description="AdamW's rate for token embeddings; null: lr.")
+    muon_lr: float = Field(0.01, gt=0, description="Learning rate of Muon, in units of orthogonal updates.")
     checkpoint_every: int = Field(100, ge=0, description="Steps between checkpoints; 0: only when stopped.")
 
 

@@ -12,6 +12,8 @@ from agentforge.kit.errors import DataLoss, InvalidInput, NotFound
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
+TERNARY = "ternary.json"  # as models/ternary writes it, which needs torch
+
 
 def model_directory(path: Path) -> Path:
     """The directory that holds config.json: the one given, or the only one inside it (or inside its output/)."""
@@ -64,3 +66,11 @@ def check_trained_with(directory: Path, tokenizer: PreTrainedTokenizerFast) -> N
     digest = read_json(record).get("tokenizer") if record.is_file() else None
     if isinstance(digest, str):
         check_tokenizer(tokenizer, digest, str(directory))
+
+
+def check_not_ternary(directory: Path) -> None:
+    """For phases that would train or merge the latents as if they were the weights."""
+    if (directory / TERNARY).is_file():
+        message = f"{directory} is ternary: its tensors are latents, which are not what the model computes with"
+        step = "Take the model from before phase bitnet."
+        raise InvalidInput(message, reason="TERNARY_MODEL", field=str(directory / TERNARY), next_step=step)

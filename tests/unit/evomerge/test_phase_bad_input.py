@@ -30,6 +30,11 @@ def of_merge(method: str, **options: Any) -> dict[str, Any]:
     return {"algorithm": "merge", "merge": {"method": method, "options": options}}
 
 
+def ternary(place: Path) -> None:
+    pico.branch(place)
+    (place / "ternary.json").write_text("{}")
+
+
 def cut(place: Path) -> None:
     pico.branch(place)
     file = place / "model.safetensors"
@@ -77,6 +82,7 @@ MAKERS: dict[str, Callable[[Path], object]] = {
     "llama": lambda place: pico.save(pico.llama(num_hidden_layers=1), place),
     "pondering": lambda place: pico.save(pico.titan(act_steps_infer=1), place),
     "cut": cut,
+    "ternary": ternary,
     "sharded": sharded,
     "nan": nan,
     "other-tokenizer": other_tokenizer,
@@ -191,6 +197,7 @@ INPUTS: dict[str, tuple[dict[str, Any], tuple[str, ...], str, str, tuple[str, ..
     "missing shard": (
         {}, ("trunk", "one", "two", "sharded"), "inputs.sharded", "MISSING_SHARD", ("model-0000", "tensor"),
     ),
+    "ternary": ({}, ("trunk", "one", "two", "ternary"), "inputs.ternary", "TERNARY_MODEL", ("latents",)),
     "cut file": ({}, ("trunk", "one", "two", "cut"), "inputs.cut", "BROKEN_FILE", ("model.safetensors",)),
     "no model": ({}, ("trunk", "one", "two", "nothing"), "inputs.nothing", "NOT_A_MODEL", ("config.json",)),
 }  # fmt: skip

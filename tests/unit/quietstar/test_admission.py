@@ -105,6 +105,10 @@ def pickled(place: Path) -> None:
     (place / "model.safetensors").rename(place / "pytorch_model.bin")
 
 
+def ternary(place: Path) -> None:
+    (place / "ternary.json").write_text("{}")
+
+
 def nothing(place: Path) -> None:
     shutil.rmtree(place)
     place.mkdir()
@@ -133,6 +137,7 @@ BAD: dict[str, tuple[str, Change, dict[str, int], str, str, str]] = {
     "broken config": ("titan", cut("config.json"), {}, "inputs.mine", "BROKEN_FILE", "config.json"),
     "of no type": ("llama", renamed("model_type", "kind"), {}, "inputs.mine", "UNKNOWN_MODEL_TYPE", "model_type"),
     "pickle": ("llama", pickled, {}, "inputs.mine", "PICKLE_REFUSED", "pytorch_model.bin"),
+    "ternary": ("llama", ternary, {}, "inputs.mine", "TERNARY_MODEL", "latents"),
     "no weights": ("llama", without("model.safetensors"), {}, "inputs.mine", "NO_WEIGHTS", "safetensors"),
     "no tokenizer": ("titan", without("tokenizer.json"), {}, "inputs.mine", "NO_TOKENIZER", "tokenizer.json"),
     "broken tokenizer": ("titan", cut("tokenizer.json"), {}, "inputs.mine", "BROKEN_FILE", "cannot be read"),
