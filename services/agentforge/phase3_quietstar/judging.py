@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 from torch import Tensor
@@ -52,26 +53,33 @@ class Judged:
 
 
 def judge(context: PhaseContext, start: Start, candidates: Candidates) -> Judged:
-    config, batch = start.config, start.config.evaluation.batch
+    config = start.config
     selection = items_of(start, Split.SELECTION, config.evaluation.items)
     context.progress(0, 2, "splits", "selection")
     habits, table = habits_that_pay(candidates.thinking, start.codec, selection)
-    found = {
-        INPUT: mean_nats(token_nats(candidates.input, start.codec, selection, "on", batch=batch)),
-        THOUGHTLESS: mean_nats(token_nats(candidates.thoughtless, start.codec, selection, "off", batch=batch)),
-        THINKING: min(row["loss"] for row in table if row["loss"] is not None),
+    thinkers = {
+        INPUT: candidates.input,
+        THOUGHTLESS: with_threshold(candidates.thoughtless, None),
+        THINKING: with_threshold(candidates.thinking, habits.threshold),
     }
+    standings = {name: _standing(start, each, selection) for name, each in thinkers.items()}
     context.check_stop()
     context.progress(1, 2, "splits", "test")
     test = items_of(start, Split.TEST, config.evaluation.test_items)
     always = most_useful(habits, table)
     thinking = with_threshold(candidates.thinking, always)
     measured = numbers_of(start, candidates, thinking, test, context.log)
-    kept = THINKING if config.keep == "thinking" else min(found, key=lambda name: found[name])
-    chosen = {INPUT: candidates.input, THOUGHTLESS: candidates.thoughtless, THINKING: candidates.thinking}[kept]
-    thresholds = {INPUT: candidates.input.habits.threshold, THOUGHTLESS: None, THINKING: habits.threshold}
-    decided = {"loss": found, "thresholds": table, "kept": kept}
-    return Judged(kept, with_threshold(chosen, thresholds[kept]), decided, measured, test)
+    best = max(standings, key=lambda name: (standings[name]["accuracy"], -standings[name]["loss"]))
+    kept = THINKING if config.keep == "thinking" else best
+    return Judged(kept, thinkers[kept], {**standings, "thresholds": table, "kept": kept}, measured, test)
+
+
+def _standing(start: Start, thinker: Thinker, items: Sequence[Item]) -> dict[str, float]:
+    """By its own habits: exact answers, mean over families, and loss."""
+    how, batch = "off" if thinker.habits.threshold is None else "on", start.config.evaluation.batch
+    right = accuracy(thinker, start.codec, items, how, prefix="selection", batch=batch)
+    nats = mean_nats(token_nats(thinker, start.codec, items, how, batch=batch))
+    return {"accuracy": fmean(one.value for one in right), "loss": nats}
 
 
 def items_of(start: Start, split: Split, count: int) -> list[Item]:

@@ -51,6 +51,12 @@ def record(run: Attempt) -> Record:
     return found
 
 
+def best(decided: Record) -> str:
+    """Most right answers; of equals, the least loss."""
+    who = ("input", "thoughtless", "thinking")
+    return max(who, key=lambda name: (decided[name]["accuracy"], -decided[name]["loss"]))
+
+
 @BOTH
 def test_what_comes_out_thinks(runs: dict[str, Attempt], case: str) -> None:
     run = runs[case]
@@ -127,7 +133,7 @@ def test_the_best_is_kept_by_the_selection_split(volume: Path) -> None:
     wild = {"lr": 300.0, "muon_lr": 300.0, "clip": 1e6, "schedule": "constant"}
     run = ask(volume, "spoiled", "llama", worked=wild, thinking=wild).go()
     decided = record(run)["selection"]
-    assert decided["kept"] == "input" == min(decided["loss"], key=lambda name: float(decided["loss"][name]))
+    assert decided["kept"] == "input" == best(decided)
     assert opened(run)[1] is None
     assert not {"quietstar.json", "mixing_head.safetensors"} & run.files.keys()
     assert json.loads(run.files["quietstar_thought_examples.json"]) == []
@@ -186,8 +192,8 @@ def test_without_worked_families_there_are_two_stages_and_the_better_is_kept(vol
     assert trained == {"thoughtless", "thinking"}
     assert run.samples("quietstar/thoughts")
     decided = record(run)["selection"]
-    assert decided["loss"].keys() == {"input", "thoughtless", "thinking"}
-    assert decided["kept"] == min(decided["loss"], key=lambda name: float(decided["loss"][name])) != "input"
+    assert decided.keys() == {"input", "thoughtless", "thinking", "thresholds", "kept"}
+    assert decided["kept"] == best(decided) != "input"
     assert (opened(run)[1] is None) == (decided["kept"] != "thinking")
 
 

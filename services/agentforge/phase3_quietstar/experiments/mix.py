@@ -8,7 +8,7 @@ from statistics import fmean
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from agentforge.kit.evidence import Row, Trial, at_most, clearly_above, stated
+from agentforge.kit.evidence import Row, Trial, clearly_above, stated
 from agentforge.kit.whole_run import accuracies, outputs, run_phase, value
 from agentforge.train.directory import read_json
 
@@ -67,16 +67,6 @@ def rows(results: Mapping[str, dict[str, Any]]) -> list[Row]:
             for each in ("thoughtless", "thinking"):
                 right = [one[against]["accuracy"][each][family] for one in every]
                 found.append(stated(f"{each}: {family}", right, "1"))
-    seconds = [one["tokens"]["seconds"] for one in every]
-    found.append(
-        at_most(
-            "`agentforge phase quietstar --preset tiny`",
-            60,
-            seconds,
-            "s",
-            method="one thread, worker's start included",
-        )
-    )
     return found
 
 
