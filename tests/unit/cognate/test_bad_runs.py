@@ -74,7 +74,7 @@ def test_links_out_of_the_volume(forge: Program, tmp_path: Path) -> None:
     [
         ("trunk.mix.arithmetic=.nan", "NOT_FINITE", "trunk.mix.arithmetic"),
         ("trunk.train.steps=1000000000000000000", "INVALID_VALUE", "trunk.train.steps"),
-        ("data.text_length=33", "SEQUENCE_TOO_LONG", "data.text_length"),
+        ("data.text_length=65", "SEQUENCE_TOO_LONG", "data.text_length"),
     ],
 )
 def test_a_bad_setting_is_refused(forge: Program, setting: str, reason: str, field: str) -> None:

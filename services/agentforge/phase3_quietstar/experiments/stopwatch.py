@@ -111,7 +111,7 @@ def _model(precision: str) -> TitanForCausalLM:
     torch.manual_seed(Rng(42, "speed").seed)
     model: TitanForCausalLM = TitanForCausalLM(TitanConfig()).to(getattr(torch, precision))
     model.train(False)
-    return model
+    return model.requires_grad_(False)  # or counting operations asks for gradients that are not there
 
 
 def _batch(shape: tuple[int, int]) -> Tensor:
