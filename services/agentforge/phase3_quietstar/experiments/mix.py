@@ -15,6 +15,7 @@ from agentforge.train.directory import read_json
 SEEDS = (42, 1337, 2023)
 STAGES = ("trunk", "reasoning", "memory_integration", "adaptive_computation")
 FAMILIES = ("arithmetic", "nested", "recall")
+WORKED = ("data.worked=[arithmetic,nested]", "evaluation.items=40", "evaluation.test_items=80")
 # Spoiled thoughts are not measured where few items are hard enough for one.
 WHO = ("input", "thoughtless", "thinking", "thinking_off")
 
@@ -32,7 +33,7 @@ def measure(seed: int) -> dict[str, Any]:
         champion = outputs(run_phase("evomerge", home, [f"seed={seed}"], inputs=models))["champion"]
         found = {}
         for against in ("tokens", "compute"):
-            settings = [f"seed={seed}", f"thoughtless={against}", "keep=thinking"]
+            settings = [f"seed={seed}", f"thoughtless={against}", "keep=thinking", *WORKED]
             found[against] = _summary(run_phase("quietstar", home, settings, inputs=[champion]))
         return found
 
