@@ -33,7 +33,7 @@ def measure(seed: int) -> dict[str, Any]:
         champion = outputs(run_phase("evomerge", home, [f"seed={seed}"], inputs=models))["champion"]
         found = {}
         for against in ("tokens", "compute"):
-            settings = [f"seed={seed}", f"thoughtless={against}", "keep=thinking", *WORKED]
+            settings = [f"seed={seed}", f"thoughtless={against}", "keep=thinking", *WORKED, "thinking.steps=30"]
             found[against] = _summary(run_phase("quietstar", home, settings, inputs=[champion]))
         return found
 
