@@ -11,7 +11,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from agentforge.data.toolcalls import RESULT_CLOSE, RESULT_OPEN, TOOL_CLOSE, TOOL_OPEN
 from agentforge.kit.digests import digest_json
-from agentforge.kit.errors import FailedPrecondition, InvalidInput
+from agentforge.kit.errors import DataLoss, FailedPrecondition, InvalidInput
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -101,6 +101,20 @@ def load_tokenizer(directory: Path) -> PreTrainedTokenizerFast:
         raise InvalidInput(message, reason="NO_TOKENIZER", field=str(directory), next_step=step)
     loaded: Any = AutoTokenizer.from_pretrained(directory, local_files_only=True)
     return cast("PreTrainedTokenizerFast", loaded)
+
+
+def read_backend(directory: Path) -> Tokenizer:
+    """The Rust tokenizer alone, without transformers: for services, which look at a model's files."""
+    file = directory / "tokenizer.json"
+    if not file.is_file():
+        message = f"{directory} holds no tokenizer.json"
+        step = "Save the model's fast (tokenizers) tokenizer beside its weights."
+        raise InvalidInput(message, reason="NO_TOKENIZER", field=str(directory), next_step=step)
+    try:
+        return Tokenizer.from_file(str(file))
+    except Exception as error:  # the Rust tokenizer raises a bare Exception at a damaged file
+        message = f"the tokenizer cannot be read: {error}"
+        raise DataLoss(message, reason="BROKEN_FILE", field=str(file)) from error
 
 
 def tokenizer_digest(tokenizer: PreTrainedTokenizerFast) -> str:

@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from agentforge.data.tasks import FAMILIES, family
+from agentforge.data.tasks import FAMILIES, check_difficulties, family
 from agentforge.data.tasks.base import Family
 from agentforge.data.tokenizer import SMALLEST_VOCABULARY
 from agentforge.kit.config import StrictModel, TeamConfig, Unfit
@@ -88,11 +88,9 @@ class DataConfig(StrictModel):
     @field_validator("difficulties")
     @classmethod
     def _known(cls, value: dict[str, list[int]]) -> dict[str, list[int]]:
-        for name, chosen in value.items():
-            allowed = _family(name).difficulties
-            wrong = [each for each in chosen if each not in allowed]
-            if wrong or not chosen:
-                raise ValueError(f"{name} has difficulties {allowed.start} to {allowed.stop - 1}, not {wrong}")
+        check_difficulties(value)
+        if empty := next((name for name, chosen in value.items() if not chosen), None):
+            raise ValueError(f"{empty} is given no difficulty: leave it out for those of its start")
         return value
 
     def difficulty(self, name: str) -> tuple[int, ...]:

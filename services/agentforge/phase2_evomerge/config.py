@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from agentforge.data.tasks import family
+from agentforge.data.tasks import check_difficulties
 from agentforge.kit.config import StrictModel, TeamConfig, Unfit, validate_config
 from agentforge.kit.errors import InvalidInput
 from agentforge.kit.phase import PhaseSpec, Slot
@@ -88,14 +88,7 @@ class EvaluationConfig(StrictModel):
     def _known(cls, value: dict[str, list[int]]) -> dict[str, list[int]]:
         if not value:
             raise ValueError("at least one family is needed: fitness is measured on its items")
-        for name, chosen in value.items():
-            try:
-                allowed = family(name).difficulties
-            except InvalidInput as error:
-                raise ValueError(f"{error.message}. {error.next_step}") from None
-            wrong = [each for each in chosen if each not in allowed]
-            if wrong:
-                raise ValueError(f"{name} has difficulties {allowed.start} to {allowed.stop - 1}, not {wrong}")
+        check_difficulties(value)
         return value
 
 

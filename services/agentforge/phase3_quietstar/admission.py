@@ -7,10 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tokenizers import Tokenizer
-
-from agentforge.data.tokenizer import THOUGHT_CLOSE, THOUGHT_OPEN
-from agentforge.kit.errors import DataLoss, ForgeError, InvalidInput, Violation
+from agentforge.data.tokenizer import THOUGHT_CLOSE, THOUGHT_OPEN, read_backend
+from agentforge.kit.errors import ForgeError, InvalidInput, Violation
 from agentforge.kit.inputs import InputPath
 from agentforge.models.fields_titan import MODEL_TYPE, TitanFields
 from agentforge.models.thoughts.room import LARGEST_VOCABULARY, check_meaning, check_room, check_vocabulary
@@ -62,7 +60,7 @@ def _check_kind(described: dict[str, Any]) -> None:
 
 
 def _check_tokenizer(directory: Path) -> None:
-    tokenizer, settings = _tokenizer(directory / "tokenizer.json"), _settings(directory)
+    tokenizer, settings = read_backend(directory), _settings(directory)
     special = {token.content for token in tokenizer.get_added_tokens_decoder().values() if token.special}
     special |= {_text(token) for name in _LISTS for token in settings.get(name) or []}
     named = {_text(settings.get(name)) for name in _NAMED}
@@ -74,18 +72,6 @@ def _check_tokenizer(directory: Path) -> None:
         else:
             check_meaning(mark, number, special=mark in special, named=mark in named)
     check_vocabulary(tokenizer.get_vocab_size(), new, LARGEST_VOCABULARY)
-
-
-def _tokenizer(file: Path) -> Tokenizer:
-    if not file.is_file():
-        message = f"{file.parent} holds no tokenizer.json"
-        step = "Save the model's fast (tokenizers) tokenizer beside its weights."
-        raise InvalidInput(message, reason="NO_TOKENIZER", field=str(file.parent), next_step=step)
-    try:
-        return Tokenizer.from_file(str(file))
-    except Exception as error:  # the Rust tokenizer raises a bare Exception at a damaged file
-        message = f"the tokenizer cannot be read: {error}"
-        raise DataLoss(message, reason="BROKEN_FILE", field=str(file)) from error
 
 
 def _settings(directory: Path) -> dict[str, Any]:

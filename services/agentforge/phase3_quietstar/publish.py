@@ -37,7 +37,8 @@ On {items:,} questions of the test split, which had no part in training or choos
 {table}
 
 Loss is nats per answer token; hard loss that of the tenth of them that was hardest for the model as it came;
-families: share of questions answered exactly. `another`: each question with the thoughts of another one.
+families: share of questions answered exactly. `thinking`: with thoughts, from the best threshold that has any,
+whatever its habits are; `thinking_off`: the same model without them; `another`: with those of another question.
 
 ```
 agentforge chat model {show}--prompt "{prompt}"

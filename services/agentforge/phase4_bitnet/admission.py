@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from tokenizers import Tokenizer
 
+from agentforge.data.tokenizer import read_backend
 from agentforge.kit.errors import DataLoss, FailedPrecondition, ForgeError, InvalidInput, Violation
 from agentforge.kit.inputs import InputPath
 from agentforge.models.fields_titan import MODEL_TYPE
@@ -82,18 +82,10 @@ def _check_kind(described: dict[str, Any]) -> None:
 
 
 def _check_tokenizer(directory: Path) -> None:
-    file, settings = directory / "tokenizer.json", directory / "tokenizer_config.json"
+    settings = directory / "tokenizer_config.json"
     if settings.is_file():
         refuse_code(settings, read_json(settings))
-    if not file.is_file():
-        message = f"{directory} holds no tokenizer.json"
-        step = "Save the model's fast (tokenizers) tokenizer beside its weights."
-        raise InvalidInput(message, reason="NO_TOKENIZER", field=str(directory), next_step=step)
-    try:
-        Tokenizer.from_file(str(file))
-    except Exception as error:  # the Rust tokenizer raises a bare Exception at a damaged file
-        message = f"the tokenizer cannot be read: {error}"
-        raise DataLoss(message, reason="BROKEN_FILE", field=str(file)) from error
+    read_backend(directory)
 
 
 def _check_layers(config: BitNetConfig, directory: Path, described: dict[str, Any]) -> None:

@@ -6,9 +6,8 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from agentforge.data.tasks import family
+from agentforge.data.tasks import check_difficulties, family
 from agentforge.kit.config import PhaseConfig, StrictModel, Unfit
-from agentforge.kit.errors import InvalidInput
 from agentforge.kit.phase import PhaseSpec, Slot
 from agentforge.train.config import TrainConfig
 
@@ -87,14 +86,7 @@ class DataConfig(StrictModel):
     def _known(cls, value: dict[str, list[int]]) -> dict[str, list[int]]:
         if not value:
             raise ValueError("at least one family is needed: there is nothing to calibrate and train on")
-        for name, chosen in value.items():
-            try:
-                allowed = family(name).difficulties
-            except InvalidInput as error:
-                raise ValueError(f"{error.message}. {error.next_step}") from None
-            wrong = [each for each in chosen if each not in allowed]
-            if wrong:
-                raise ValueError(f"{name} has difficulties {allowed.start} to {allowed.stop - 1}, not {wrong}")
+        check_difficulties(value)
         return value
 
     def difficulty(self, name: str) -> tuple[int, ...]:

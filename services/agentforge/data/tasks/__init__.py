@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from agentforge.data.tasks.arithmetic import Arithmetic
 from agentforge.data.tasks.base import Family
@@ -62,3 +62,15 @@ def family(name: str) -> Family:
         step = f"Did you mean {near[0]!r}?" if near else f"Known families: {', '.join(FAMILIES)}."
         raise InvalidInput(f"there is no task family {name!r}", reason="UNKNOWN_FAMILY", field=name, next_step=step)
     return FAMILIES[name]
+
+
+def check_difficulties(chosen: Mapping[str, Sequence[int]]) -> None:
+    """For configs: a ValueError that names the first family, or difficulty of one, that there is not."""
+    for name, difficulties in chosen.items():
+        try:
+            allowed = family(name).difficulties
+        except InvalidInput as error:
+            raise ValueError(f"{error.message}. {error.next_step}") from None
+        wrong = [each for each in difficulties if each not in allowed]
+        if wrong:
+            raise ValueError(f"{name} has difficulties {allowed.start} to {allowed.stop - 1}, not {wrong}")
