@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 
 from agentforge.data.items import Item
-from agentforge.data.splits import Split, split_of
+from agentforge.data.splits import Split, assert_split, split_of
 from agentforge.data.tasks import family
 from agentforge.data.tasks.base import Family
 from agentforge.kit.errors import InvalidInput
@@ -91,6 +91,25 @@ class ItemStream:
             fresh = items.setdefault((item.prefix, item.prompt), item) is item
             misses = 0 if fresh else misses + 1
         return list(items.values())
+
+
+def items_by_family(
+    families: Mapping[str, Sequence[int]], split: Split, count: int, seed: int, *, field: str
+) -> dict[str, list[Item]]:
+    """So many of each family, or all where it has fewer. Without difficulties: those of the family's start.
+
+    `field`: of the config, where families have their difficulties.
+    """
+    found = {}
+    for name in sorted(families):
+        items = ItemStream(name, split, seed, families[name] or None).distinct(count, all_if_fewer=True)
+        if not items:
+            message = f"{name} has no item in the {split} split"
+            step = "Take higher difficulties."
+            raise InvalidInput(message, reason="SPLIT_EMPTY", field=f"{field}.{name}", next_step=step)
+        assert_split((item.canonical for item in items), split)
+        found[name] = items
+    return found
 
 
 def capacity(source: str | Family, difficulty: int) -> dict[Split, int] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 
@@ -40,6 +40,11 @@ class ForgeError(Exception):
         self.field = field
         self.next_step = next_step
         self.violations = tuple(violations)
+
+    def at(self, field: str) -> list[Violation]:
+        """All that is wrong, said of this field of a request; of several things each with its own way out."""
+        every = self.violations or (Violation(field, self.message, self.reason, self.next_step),)
+        return [replace(each, field=field) for each in every]
 
     def __str__(self) -> str:
         where = f" [{self.field}]" if self.field and self.field not in self.message else ""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from agentforge.kit.artifacts import verify
-from agentforge.kit.errors import InvalidInput
+from agentforge.kit.errors import ForgeError, InvalidInput
 from agentforge.kit.phase import Slot
 from agentforge.kit.refs import ArtifactRef
 from agentforge.kit.slots import assign
@@ -21,6 +22,20 @@ class InputPath:
     kind: str
     path: Path
     sha256: str
+
+    @property
+    def field(self) -> str:
+        """Its name in what is told of a request."""
+        return f"inputs.{self.name}"
+
+    @contextlib.contextmanager
+    def named_in_errors(self) -> Iterator[None]:
+        """What is raised within is about this input, and says so."""
+        try:
+            yield
+        except ForgeError as error:
+            error.field = f"{self.field}: {error.field}"
+            raise
 
 
 class Inputs:

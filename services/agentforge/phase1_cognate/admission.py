@@ -41,7 +41,7 @@ def check(config: CognateConfig, inputs: list[InputPath]) -> list[Violation]:
     try:
         _look(inputs)
     except ForgeError as error:
-        return [_violation(inputs[0].name, error)]
+        return error.at(inputs[0].field)
     return []
 
 
@@ -60,16 +60,16 @@ def too_small(counts: Counter[str]) -> InvalidInput:
 
 def _unreadable(given: InputPath) -> list[Violation]:
     """The beginning of each file."""
-    found = []
+    found: list[Violation] = []
     try:
         files: Sequence[Path] = FileSource([given.path], given.path.parent).files
     except ForgeError as error:
-        return [_violation(given.name, error)]
+        return error.at(given.field)
     for file in files:
         try:
             next(FileSource([file], file.parent).read(), None)
         except ForgeError as error:
-            found.append(_violation(given.name, error))
+            found += error.at(given.field)
     return found
 
 
@@ -85,7 +85,3 @@ def _look(inputs: Sequence[InputPath]) -> None:
             return
     if not held_out:
         raise too_small(cleaner.counts)
-
-
-def _violation(name: str, error: ForgeError) -> Violation:
-    return Violation(f"inputs.{name}", error.message, error.reason, error.next_step)

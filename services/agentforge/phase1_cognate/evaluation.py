@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 
-from agentforge.data.generate import ItemStream
+from agentforge.data.generate import items_by_family
 from agentforge.data.items import Item
-from agentforge.data.splits import Split, assert_split
+from agentforge.data.splits import Split
 from agentforge.data.tasks import FAMILIES
 from agentforge.kit.context import PhaseContext
-from agentforge.kit.errors import InvalidInput
 from agentforge.kit.measure import Measurement
 from agentforge.kit.rng import Rng
 from agentforge.models import TitanForCausalLM
@@ -28,8 +27,7 @@ class HeldOut:
 
 def held_out(context: PhaseContext, config: CognateConfig, corpus: Corpus) -> HeldOut:
     seed = context.rng("cognate/test").seed
-    items = {name: _items(name, Split.TEST, seed, config) for name in config.families}
-    return HeldOut(items, corpus.held_out_texts())
+    return HeldOut(_items(config.families, Split.TEST, seed, config), corpus.held_out_texts())
 
 
 def selection_loss(
@@ -40,19 +38,13 @@ def selection_loss(
         return None
     seed = Rng(config.seed, "cognate/selection").seed
     families = sorted(each for each, weight in stage.mix.items() if weight and each in FAMILIES) or config.families
-    items = [item for family in families for item in _items(family, Split.SELECTION, seed, config)]
+    items = [item for each in _items(families, Split.SELECTION, seed, config).values() for item in each]
     return partial(item_loss, model, corpus.codec, items, name=f"cognate/{name}/selection_loss")
 
 
-def _items(family: str, split: Split, seed: int, config: CognateConfig) -> list[Item]:
-    stream = ItemStream(family, split, seed, config.data.difficulty(family))
-    items = stream.distinct(config.evaluation.items, all_if_fewer=True)
-    assert_split((item.canonical for item in items), split)
-    if not items:
-        message = f"{family} has no item in the {split} split"
-        step = f"Take higher ones (data.difficulties.{family})."
-        raise InvalidInput(message, reason="SPLIT_EMPTY", field="data.difficulties", next_step=step)
-    return items
+def _items(families: Iterable[str], split: Split, seed: int, config: CognateConfig) -> dict[str, list[Item]]:
+    chosen = {name: config.data.difficulty(name) for name in families}
+    return items_by_family(chosen, split, config.evaluation.items, seed, field="data.difficulties")
 
 
 def evaluate(name: str, model: TitanForCausalLM, corpus: Corpus, held: HeldOut) -> list[Measurement]:

@@ -29,7 +29,7 @@ def check(config: EvoMergeConfig, inputs: list[InputPath]) -> list[Violation]:
             files.append(ModelFiles(given.path))
             check_not_ternary(files[-1].directory)
         except ForgeError as error:
-            found.append(_violation(given.name, error))
+            found += error.at(given.field)
     if found or not files:
         return found
     names = [each.name for each in models]
@@ -83,17 +83,16 @@ def _base(config: EvoMergeConfig, trunk: InputPath | None) -> list[Violation]:
 
 
 def _strict(config: EvoMergeConfig, given: InputPath, file: ModelFiles) -> list[Violation]:
-    field = f"inputs.{given.name}"
     kind = file.config.get("model_type")
     if kind != MODEL_TYPE:
         message = f"{given.name} is a {kind}; strict mode takes {MODEL_TYPE} only"
-        return [Violation(field, message, "WRONG_ARCHITECTURE", "Set strict to false to merge other models.")]
+        return [Violation(given.field, message, "WRONG_ARCHITECTURE", "Set strict to false to merge other models.")]
     count = sum(math.prod(each.shape) for each in file.tensors.values())
     wanted = config.parameters
     if wanted is not None and abs(count - wanted) > _SIZE_SLACK * wanted:
         message = f"{given.name} has {count:,} parameters; strict mode takes {wanted:,} ± {_SIZE_SLACK:.0%}"
         step = "Set parameters to what your models have, or to null, or strict to false."
-        return [Violation(field, message, "WRONG_SIZE", step)]
+        return [Violation(given.field, message, "WRONG_SIZE", step)]
     return []
 
 
@@ -102,7 +101,7 @@ def _tokenizer(given: InputPath, file: ModelFiles) -> list[Violation]:
         return []
     message = f"{given.name} holds no tokenizer.json"
     step = "Save the model's fast (tokenizers) tokenizer beside its weights."
-    return [Violation(f"inputs.{given.name}", message, "NO_TOKENIZER", step)]
+    return [Violation(given.field, message, "NO_TOKENIZER", step)]
 
 
 def _differences(files: Sequence[ModelFiles], names: Sequence[str], dtype: str | None) -> list[Violation]:
@@ -110,9 +109,5 @@ def _differences(files: Sequence[ModelFiles], names: Sequence[str], dtype: str |
         common_fields([file.config for file in files], names)
         check_fit(files, dtype)
     except ForgeError as error:
-        return [Violation(f"inputs: {error.field}", error.message, error.reason, error.next_step)]
+        return error.at(f"inputs: {error.field}")
     return []
-
-
-def _violation(name: str, error: ForgeError) -> Violation:
-    return Violation(f"inputs.{name}", error.message, error.reason, error.next_step)

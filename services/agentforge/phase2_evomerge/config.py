@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
-from agentforge.data.tasks import check_difficulties
+from agentforge.data.config import FamiliesConfig
 from agentforge.kit.config import StrictModel, TeamConfig, Unfit, validate_config
 from agentforge.kit.errors import InvalidInput
 from agentforge.kit.phase import PhaseSpec, Slot
@@ -73,23 +73,11 @@ class RecipeConfig(StrictModel):
     )
 
 
-class EvaluationConfig(StrictModel):
-    families: dict[str, list[int]] = Field(
-        {"arithmetic": [], "recall": [], "nested": []},
-        description="Families of tasks with their difficulties; empty: those of the family's start.",
-    )
+class EvaluationConfig(FamiliesConfig):
     items: int = Field(200, ge=10, le=_MANY, description="Items of each family in the selection split.")
     test_items: int = Field(250, ge=10, le=_MANY, description="Items of each family in the test split.")
     layer_items: int = Field(32, ge=4, le=_MANY, description="Items of each family for layer fitness and Fisher.")
     batch: int = Field(256, ge=1, le=_MANY, description="Items of one forward pass.")
-
-    @field_validator("families")
-    @classmethod
-    def _known(cls, value: dict[str, list[int]]) -> dict[str, list[int]]:
-        if not value:
-            raise ValueError("at least one family is needed: fitness is measured on its items")
-        check_difficulties(value)
-        return value
 
 
 class EvoMergeConfig(TeamConfig):

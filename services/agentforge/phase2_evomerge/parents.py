@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM
 
 from agentforge.data.codec import Codec
 from agentforge.kit.context import PhaseContext
-from agentforge.kit.errors import ForgeError
+from agentforge.kit.inputs import InputPath
 from agentforge.phase2_evomerge.config import EvoMergeConfig
 from agentforge.phase2_evomerge.operators.tensors import Tensors, check_alike, merged
 from agentforge.phase2_evomerge.shape import common_fields
@@ -47,7 +47,7 @@ class Parents:
 
 def load_parents(context: PhaseContext, config: EvoMergeConfig) -> Parents:
     given = context.inputs.many("models")
-    models = [_model(each.path, each.name) for each in given]
+    models = [_model(each) for each in given]
     names = distinct([each.name for each in given])
     tensors = tuple(_floats(each) for each in models)
     base, base_name = _base(context, config, tensors)
@@ -61,12 +61,9 @@ def load_parents(context: PhaseContext, config: EvoMergeConfig) -> Parents:
     )  # fmt: skip
 
 
-def _model(path: Path, name: str) -> LoadedModel:
-    try:
-        found = load_model(path)
-    except ForgeError as error:
-        error.field = f"inputs.{name}: {error.field}"
-        raise
+def _model(given: InputPath) -> LoadedModel:
+    with given.named_in_errors():
+        found = load_model(given.path)
     found.model.requires_grad_(False)
     return found
 
@@ -97,7 +94,7 @@ def _base(
     if config.base == "mean":
         return merged("linear", parents, None, None, config.seed), "the parents' mean"
     trunk = context.inputs.maybe("trunk")
-    return (None, "") if trunk is None else (_floats(_model(trunk.path, trunk.name)), trunk.name)
+    return (None, "") if trunk is None else (_floats(_model(trunk)), trunk.name)
 
 
 def _child(models: Sequence[Any], names: Sequence[str]) -> nn.Module:

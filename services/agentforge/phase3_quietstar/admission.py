@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from agentforge.data.tokenizer import THOUGHT_CLOSE, THOUGHT_OPEN, read_backend
+from agentforge.kit.checks import violations
 from agentforge.kit.errors import ForgeError, InvalidInput, Violation
 from agentforge.kit.inputs import InputPath
 from agentforge.models.fields_titan import MODEL_TYPE, TitanFields
 from agentforge.models.thoughts.room import LARGEST_VOCABULARY, check_meaning, check_room, check_vocabulary
 from agentforge.phase3_quietstar.config import QuietStarConfig
-from agentforge.train.directory import check_not_ternary, check_weights, model_directory, read_json, refuse_code
+from agentforge.train.directory import (
+    check_kind,
+    check_not_ternary,
+    check_weights,
+    model_directory,
+    positions,
+    read_json,
+    refuse_code,
+    text_part,
+)
 
 _NAMED = ("bos_token", "eos_token", "pad_token", "unk_token")
 _LISTS = ("additional_special_tokens", "extra_special_tokens")
@@ -24,39 +33,19 @@ def check(config: QuietStarConfig, inputs: list[InputPath]) -> list[Violation]:
 
 
 def _model(config: QuietStarConfig, given: InputPath) -> list[Violation]:
-    field = f"inputs.{given.name}"
     try:
         directory = model_directory(given.path)
         described = read_json(directory / "config.json")
     except ForgeError as error:
-        return _violations(error, field)
-    checks: tuple[tuple[str, Callable[[], None]], ...] = (
-        (field, partial(_check_kind, described)),
-        (field, partial(check_not_ternary, directory)),
-        (field, partial(check_weights, directory)),
-        (field, partial(_check_tokenizer, directory)),
+        return error.at(given.field)
+    return violations(
+        (given.field, partial(check_kind, described)),
+        (given.field, partial(check_not_ternary, directory)),
+        (given.field, partial(check_weights, directory)),
+        (given.field, partial(_check_tokenizer, directory)),
         ("sampling.length", partial(check_room, config.data.length, config.sampling.length, _window(described))),
         ("data.length", partial(_check_positions, config, described)),
     )
-    return [violation for where, each in checks for violation in _found(where, each)]
-
-
-def _found(field: str, each: Callable[[], None]) -> list[Violation]:
-    try:
-        each()
-    except ForgeError as error:
-        return _violations(error, field)
-    return []
-
-
-def _violations(error: ForgeError, field: str) -> list[Violation]:
-    return [Violation(field, error.message, error.reason, error.next_step)]
-
-
-def _check_kind(described: dict[str, Any]) -> None:
-    """Which names transformers knows, only torch can tell; that there is none, anyone."""
-    if not isinstance(described.get("model_type"), str):
-        raise InvalidInput("config.json names no model_type", reason="UNKNOWN_MODEL_TYPE", field="model_type")
 
 
 def _check_tokenizer(directory: Path) -> None:
@@ -89,18 +78,12 @@ def _text(token: Any) -> Any:
     return token.get("content") if isinstance(token, dict) else token
 
 
-def _language(described: dict[str, Any]) -> dict[str, Any]:
-    """The part about text, in models that have others."""
-    inner = described.get("text_config")
-    return inner if isinstance(inner, dict) else described
-
-
 def _window(described: dict[str, Any]) -> int | None:
     """Tokens that every layer of the model sees; None: all, or it differs by layer."""
     if described.get("model_type") == MODEL_TYPE:
         window = described.get("sliding_window", TitanFields.sliding_window)
     else:
-        text = _language(described)
+        text = text_part(described)
         slides = text.get("use_sliding_window", True)
         kinds = set(text.get("layer_types") or ["sliding_attention"])
         window = text.get("sliding_window") if slides and kinds == {"sliding_attention"} else None
@@ -108,13 +91,10 @@ def _window(described: dict[str, Any]) -> int | None:
 
 
 def _check_positions(config: QuietStarConfig, described: dict[str, Any]) -> None:
-    text = _language(described)
-    context = text.get("max_position_embeddings", text.get("n_positions"))  # as GPT-2 calls it
-    if described.get("model_type") == MODEL_TYPE or not isinstance(context, int) or context <= 0:
-        return
+    context = positions(described)
     tokens, thought = config.data.length, config.sampling.length + 2
     reached = tokens + thought + config.ahead
-    if reached > context:
+    if context is not None and reached > context:
         message = (
             f"rows of {tokens} tokens, a thought of {thought} with its marks and {config.ahead} tokens after it "
             f"reach {reached:,} positions, and the model has {context:,}"

@@ -7,7 +7,8 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from agentforge.data.tasks import check_difficulties, family
+from agentforge.data.config import FamiliesConfig, HeldOutConfig
+from agentforge.data.tasks import family
 from agentforge.kit.config import PhaseConfig, StrictModel, Unfit
 from agentforge.kit.errors import InvalidInput
 from agentforge.kit.phase import PhaseSpec, Slot
@@ -65,23 +66,11 @@ class LossConfig(StrictModel):
     bounds: float = Field(0.1, ge=0, description="Weight of what is beyond a bound.")
 
 
-class DataConfig(StrictModel):
-    families: dict[str, list[int]] = Field(
-        {"arithmetic": [], "recall": [], "nested": []},
-        description="Families of tasks with their difficulties; empty: those of the family's start.",
-    )
+class DataConfig(FamiliesConfig):
     worked: list[str] = Field(
         ["arithmetic", "nested"], description="Families whose worked steps are shown as thoughts before training."
     )
     length: int = Field(256, ge=8, le=_MANY, description="Most tokens in a row, thoughts not counted.")
-
-    @field_validator("families")
-    @classmethod
-    def _known(cls, value: dict[str, list[int]]) -> dict[str, list[int]]:
-        if not value:
-            raise ValueError("at least one family is needed: there is nothing to think about")
-        check_difficulties(value)
-        return value
 
     @field_validator("worked")
     @classmethod
@@ -103,13 +92,8 @@ class DataConfig(StrictModel):
                 raise Unfit("worked", f"{name} is worked, and no family of this run", next_step=step)
         return self
 
-    def difficulty(self, name: str) -> tuple[int, ...]:
-        return tuple(self.families[name] or family(name).starter)
 
-
-class EvaluationConfig(StrictModel):
-    items: int = Field(100, ge=10, le=_MANY, description="Items of each family in the selection split.")
-    test_items: int = Field(250, ge=10, le=_MANY, description="Items of each family in the test split.")
+class EvaluationConfig(HeldOutConfig):
     batch: int = Field(64, ge=2, le=_MANY, description="Items of one forward pass.")
 
 

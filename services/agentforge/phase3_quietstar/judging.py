@@ -13,10 +13,10 @@ from typing import Any
 
 from torch import Tensor
 
-from agentforge.data.generate import ItemStream
+from agentforge.data.generate import items_by_family
 from agentforge.data.items import Item
-from agentforge.data.splits import Split, assert_split
-from agentforge.kit.context import PhaseContext
+from agentforge.data.splits import Split
+from agentforge.kit.audience import Audience
 from agentforge.kit.errors import InvalidInput
 from agentforge.kit.measure import Measurement
 from agentforge.models.thoughts.thinker import Habits, Thinker
@@ -52,7 +52,7 @@ class Judged:
     items: list[Item]  # of the test split
 
 
-def judge(context: PhaseContext, start: Start, candidates: Candidates) -> Judged:
+def judge(context: Audience, start: Start, candidates: Candidates) -> Judged:
     config = start.config
     selection = items_of(start, Split.SELECTION, config.evaluation.items)
     context.progress(0, 2, "splits", "selection")
@@ -83,18 +83,9 @@ def _standing(start: Start, thinker: Thinker, items: Sequence[Item]) -> dict[str
 
 
 def items_of(start: Start, split: Split, count: int) -> list[Item]:
-    """So many of each family, or all where it has fewer."""
-    found: list[Item] = []
-    for name in sorted(start.config.data.families):
-        stream = ItemStream(name, split, start.config.seed, start.config.data.difficulty(name))
-        drawn = stream.distinct(count, all_if_fewer=True)
-        if not drawn:
-            message = f"{name} has no item in the {split} split"
-            step = "Take higher difficulties."
-            raise InvalidInput(message, reason="SPLIT_EMPTY", field=f"data.families.{name}", next_step=step)
-        found += drawn
-    assert_split((item.canonical for item in found), split)
-    return found
+    data = start.config.data
+    found = items_by_family(data.families, split, count, start.config.seed, field="data.families")
+    return [item for each in found.values() for item in each]
 
 
 def most_useful(habits: Habits, table: Sequence[dict[str, float | None]]) -> float:

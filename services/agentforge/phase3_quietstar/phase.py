@@ -5,12 +5,13 @@ from __future__ import annotations
 from functools import partial
 
 from agentforge.data.splits import Split
+from agentforge.kit.audience import Audience
 from agentforge.kit.context import PhaseContext
 from agentforge.models.thoughts.thinker import Thinker
 from agentforge.phase3_quietstar.config import QuietStarConfig
 from agentforge.phase3_quietstar.judging import Candidates, items_of, judge
 from agentforge.phase3_quietstar.publish import publish
-from agentforge.phase3_quietstar.report import Audience, Report
+from agentforge.phase3_quietstar.report import Report
 from agentforge.phase3_quietstar.start import Start, load_start
 from agentforge.phase3_quietstar.training import ThinkingLoss, plain_loss
 from agentforge.train.loop import Training

@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from statistics import fmean
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from agentforge.data.codec import Codec
+from agentforge.kit.audience import Audience
 from agentforge.kit.measure import Measurement
 from agentforge.models.thoughts.generate import Thoughts
 from agentforge.models.thoughts.sampling import entropy
@@ -19,13 +20,6 @@ from agentforge.phase3_quietstar.coherence import Coherence, coherence
 from agentforge.phase3_quietstar.training import Thought
 
 _REPORT_S = 1.0  # seconds between events
-
-
-class Audience(Protocol):
-    """What is needed of a kit.context.PhaseContext."""
-
-    def measure(self, measurement: Measurement) -> None: ...
-    def sample(self, name: str, data: dict[str, Any]) -> None: ...
 
 
 class Report:

@@ -12,10 +12,9 @@ import torch
 
 from agentforge.data.codec import Codec
 from agentforge.data.generate import ItemStream
-from agentforge.data.loader import Loader
+from agentforge.data.loader import ROWS_TRIED, Loader, even_loader
 from agentforge.data.rows import IGNORED, ItemRows, RowSource
 from agentforge.data.splits import Split
-from agentforge.kit.errors import ForgeError
 from agentforge.kit.inputs import InputPath
 from agentforge.kit.rng import Rng
 from agentforge.models.thoughts.foreign import check_model
@@ -28,8 +27,6 @@ from agentforge.phase3_quietstar.config import STEPS, QuietStarConfig
 from agentforge.phase3_quietstar.rows import ThoughtRows
 from agentforge.train.config import TrainConfig
 from agentforge.train.loading import load_model
-
-_ROWS_TRIED = 200  # of each source before the training: what does not fit is found now, or is very rare
 
 
 @dataclass(frozen=True)
@@ -93,7 +90,7 @@ class Start:
         """
         config, rows = (
             self.config,
-            [row for each in self._plain_rows() for row in map(each.row, range(_ROWS_TRIED))],
+            [row for each in self._plain_rows() for row in map(each.row, range(ROWS_TRIED))],
         )
         tokens = fmean(len(row.ids) for row in rows)
         places = fmean(math.ceil(config.injection.budget * int((row.labels != IGNORED).sum())) for row in rows)
@@ -115,21 +112,15 @@ class Start:
         return ItemStream(name, Split.TRAIN, self.config.seed, difficulties)
 
     def _loader(self, rows: list[RowSource], batch: int) -> Loader:
-        for each in rows:
-            for number in range(_ROWS_TRIED):
-                each.row(number)
-        return Loader([(each, 1.0) for each in rows], batch=batch, pad=self.codec.pad, seed=self.config.seed)
+        return even_loader(rows, batch=batch, pad=self.codec.pad, seed=self.config.seed)
 
 
 def load_start(given: InputPath, config: QuietStarConfig) -> Start:
-    try:
+    with given.named_in_errors():
         loaded = load_model(given.path)
         check_model(loaded.model)
         known = load_thinker(loaded.directory, loaded.model, loaded.tokenizer)
         marks = add_marks(loaded.tokenizer, loaded.model)
-    except ForgeError as error:
-        error.field = f"inputs.{given.name}: {error.field}"
-        raise
     if known is None:
         begin(loaded.tokenizer, loaded.model, [marks.start, marks.end])
     return Start(loaded.model, Codec(loaded.tokenizer), marks, known, config)

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from agentforge.data.tokenizer import check_tokenizer
 from agentforge.kit.errors import DataLoss, InvalidInput, NotFound
+from agentforge.models.fields_titan import MODEL_TYPE
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-TERNARY = "ternary.json"  # as models/ternary writes it, which needs torch
+TERNARY, PACKED = "ternary.json", "packed.safetensors"  # as models/ternary names them, which needs torch
 
 
 def model_directory(path: Path) -> Path:
@@ -41,6 +42,27 @@ def read_json(path: Path) -> dict[str, Any]:
     return value
 
 
+def check_kind(described: dict[str, Any]) -> None:
+    """Which names transformers knows, only torch can tell; that there is none, anyone."""
+    if not isinstance(described.get("model_type"), str):
+        raise InvalidInput("config.json names no model_type", reason="UNKNOWN_MODEL_TYPE", field="model_type")
+
+
+def text_part(described: dict[str, Any]) -> dict[str, Any]:
+    """What config.json says of text, in models that have other parts."""
+    inner = described.get("text_config")
+    return inner if isinstance(inner, dict) else described
+
+
+def positions(described: dict[str, Any]) -> int | None:
+    """Tokens that a text may have; None where there is no such limit, as for a Titan, or it is not said."""
+    if described.get("model_type") == MODEL_TYPE:
+        return None
+    text = text_part(described)
+    found = text.get("max_position_embeddings", text.get("n_positions"))  # as GPT-2 calls it
+    return found if isinstance(found, int) and found > 0 else None
+
+
 def refuse_code(path: Path, described: dict[str, Any]) -> None:
     if "auto_map" in described:
         message = f"{path} wants code of its own to be run"
@@ -48,7 +70,17 @@ def refuse_code(path: Path, described: dict[str, Any]) -> None:
         raise InvalidInput(message, reason="REMOTE_CODE_REFUSED", field="auto_map", next_step=step)
 
 
+def is_packed(directory: Path) -> bool:
+    """Its weights are packed. Where plain ones lie beside them, every program reads those, and so does this one."""
+    return (directory / PACKED).is_file() and not any(directory.glob("model*.safetensors*"))
+
+
 def check_weights(directory: Path) -> None:
+    """There are weights that can be trained or merged."""
+    if is_packed(directory):
+        message = f"{directory} is packed: it holds codes, and not the latents that they were made from"
+        step = "Take the model from before phase bitnet; chat and eval take this one."
+        raise InvalidInput(message, reason="PACKED_MODEL", field=str(directory / PACKED), next_step=step)
     if any(directory.glob("*.safetensors")):
         return
     pickled = min((each for each in directory.iterdir() if each.suffix in (".bin", ".pt", ".pth")), default=None)

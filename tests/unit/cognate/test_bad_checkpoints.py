@@ -13,7 +13,8 @@ import pytest
 from agentforge.kit.checkpoints import Checkpoints
 from agentforge.kit.events import read_events
 from agentforge.kit.rundir import RunDirectory
-from tests.unit.cognate.test_phase import PLAIN, ask, digests, finish, start, until
+from tests.unit.cognate.test_phase import PLAIN, ask, digests
+from tests.workers import finish, kill_when, succeed
 
 SLOW = pytest.mark.slow
 Damage = Callable[[list[Path]], object]
@@ -29,10 +30,7 @@ LONGER: dict[str, Any] = {"memory_integration": _THIRD}
 def halted(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
     """Killed in the third stage, with two checkpoints of its middle."""
     run = ask(tmp_path_factory.mktemp("volume") / "home", "halted", **LONGER)
-    worker = start(run)
-    until(run, lambda record: record.get("progress", {}).get("done", 0) >= 14 + 20)
-    worker.kill()
-    worker.wait()
+    kill_when(run, lambda record: record.get("progress", {}).get("done", 0) >= 14 + 20)
     assert len(list(run.checkpoints_path.glob("step-*"))) == 2
     assert run.done() is None
     return run
@@ -42,7 +40,7 @@ def halted(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
 def whole(halted: RunDirectory) -> dict[str, str]:
     """What comes of a run that nobody killed."""
     run = ask(halted.home.parent / "calm", "whole", **LONGER)
-    assert finish(run).state == "RUN_STATE_SUCCEEDED", run.worker_log_path.read_text()
+    succeed(run)
     return digests(run)
 
 

@@ -20,7 +20,8 @@ from agentforge.kit.rundir import RunDirectory, RunRequest
 from agentforge.kit.serve.validate import merged
 from agentforge.kit.state import RunSummary
 from agentforge.phase1_cognate.config import SPECIALISTS
-from tests.unit.cognate.test_phase import ENTRY, OUTPUTS, digests, start, until
+from tests.unit.cognate.test_phase import ENTRY, OUTPUTS, digests
+from tests.workers import kill_when, start_worker
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -53,7 +54,7 @@ def asked(home: Path, run_id: str) -> RunDirectory:
 
 def finish(run: RunDirectory) -> int:
     """To the end; the most bytes that the worker held."""
-    worker = start(run)
+    worker = start_worker(run)
     _, _, used = os.wait4(worker.pid, 0)
     assert RunSummary.of_log(run.log_path).state == "RUN_STATE_SUCCEEDED", run.worker_log_path.read_text()
     return used.ru_maxrss * 1024
@@ -73,10 +74,7 @@ def test_killed_in_the_middle_the_full_model_ends_with_the_same_digests(tmp_path
     assert held < MOST_MEMORY
 
     killed = asked(whole.home, "killed")
-    worker = start(killed)
-    until(killed, lambda record: record.get("progress", {}).get("done", 0) >= KILLED_AT, timeout_s=900)
-    worker.kill()
-    worker.wait()
+    kill_when(killed, lambda record: record.get("progress", {}).get("done", 0) >= KILLED_AT, timeout_s=900)
     assert killed.done() is None
     finish(killed)
     assert digests(killed) == digests(whole)

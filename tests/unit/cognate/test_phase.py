@@ -7,8 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,13 +16,13 @@ from agentforge.kit.checkpoints import Checkpoints
 from agentforge.kit.config import resolved, validate_config
 from agentforge.kit.context import PhaseContext
 from agentforge.kit.errors import ForgeError
-from agentforge.kit.events import read_events
 from agentforge.kit.inputs import InputPath, Inputs
 from agentforge.kit.phase import load_object
 from agentforge.kit.rundir import RunDirectory, RunRequest
 from agentforge.kit.state import RunSummary
 from agentforge.phase1_cognate import phase
 from agentforge.phase1_cognate.config import CognateConfig
+from tests.workers import kill_when, start_worker, succeed, until, works_at
 
 ENTRY = "agentforge.phase1_cognate.config:PHASE"
 OUTPUTS = ("adaptive_computation", "memory_integration", "reasoning", "trunk")
@@ -55,35 +53,14 @@ def ask(home: Path, run_id: str, **changes: Any) -> RunDirectory:
     return run
 
 
-def start(run: RunDirectory) -> subprocess.Popen[bytes]:
-    with run.worker_log_path.open("ab") as log:
-        return subprocess.Popen(
-            [sys.executable, "-m", "agentforge.kit.worker", str(run.path)], stdout=log, stderr=log
-        )
-
-
-def finish(run: RunDirectory) -> RunSummary:
-    start(run).wait(120)
-    return RunSummary.of_log(run.log_path)
-
-
 def digests(run: RunDirectory) -> dict[str, str]:
     return {name: ref.sha256 for name, ref in RunSummary.of_log(run.log_path).outputs.items()}
-
-
-def until(run: RunDirectory, condition: Callable[[dict[str, Any]], bool], timeout_s: float = 60) -> None:
-    """Wait for an event, as a watcher would."""
-    deadline = time.monotonic() + timeout_s
-    while not any(condition(record) for record in read_events(run.log_path)[0]):
-        assert time.monotonic() < deadline, run.worker_log_path.read_text()
-        time.sleep(0.02)
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
     run = ask(tmp_path_factory.mktemp("volume") / "home", "whole")
-    summary = finish(run)
-    assert summary.state == "RUN_STATE_SUCCEEDED", run.worker_log_path.read_text()
+    succeed(run)
     return run
 
 
@@ -131,18 +108,15 @@ def test_specialists_differ_in_threshold_and_capacity_and_not_in_shape(whole: Ru
 @pytest.mark.parametrize("message", ["memory_integration", "measuring reasoning"])
 def test_killed_in_any_stage_it_ends_with_the_same_digests(whole: RunDirectory, message: str) -> None:
     run = ask(whole.home, f"killed-{message.replace(' ', '-')}")
-    worker = start(run)
-    until(run, lambda record: record.get("progress", {}).get("message") == message)
-    worker.kill()
-    worker.wait()
-    assert finish(run).state == "RUN_STATE_SUCCEEDED", run.worker_log_path.read_text()
+    kill_when(run, works_at(message))
+    succeed(run)
     assert digests(run) == digests(whole)
 
 
 def test_cancelled_it_writes_a_checkpoint_and_stops(whole: RunDirectory) -> None:
     long = {"steps": 100_000, "batch": 4, "checkpoint_every": 0, "threads": 1}
     run = ask(whole.home, "cancelled", trunk={"train": long, "mix": {"arithmetic": 1}})
-    worker = start(run)
+    worker = start_worker(run)
     until(run, lambda record: "progress" in record)
     run.request_cancel("enough")
     assert worker.wait(60) == 0
@@ -152,17 +126,17 @@ def test_cancelled_it_writes_a_checkpoint_and_stops(whole: RunDirectory) -> None
 
 def test_sigterm_leaves_a_run_that_can_be_resumed(whole: RunDirectory) -> None:
     run = ask(whole.home, "interrupted")
-    worker = start(run)
+    worker = start_worker(run)
     until(run, lambda record: "progress" in record)
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(60) == 75
-    assert finish(run).state == "RUN_STATE_SUCCEEDED"
+    succeed(run)
     assert digests(run) == digests(whole)
 
 
 def test_independent_starts_share_no_weights(whole: RunDirectory) -> None:
     run = ask(whole.home, "independent", init="independent")
-    assert finish(run).state == "RUN_STATE_SUCCEEDED", run.worker_log_path.read_text()
+    succeed(run)
     assert digests(run)["trunk"] != digests(run)["reasoning"] != digests(whole)["reasoning"]
 
 

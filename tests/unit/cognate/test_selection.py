@@ -19,7 +19,8 @@ from agentforge.kit.rundir import RunDirectory
 from agentforge.phase1_cognate.config import CognateConfig
 from agentforge.train.evaluate import item_loss
 from agentforge.train.loading import load_model
-from tests.unit.cognate.test_phase import ask, digests, finish, start, tiny, until
+from tests.unit.cognate.test_phase import ask, digests, tiny
+from tests.workers import kill_when, succeed, works_at
 
 STEPS, EVERY, PATIENCE = 40, 2, 3
 CHANGES: dict[str, Any] = {
@@ -37,7 +38,7 @@ CHANGES: dict[str, Any] = {
 @pytest.fixture(scope="module")
 def stopped(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
     run = ask(tmp_path_factory.mktemp("volume") / "home", "stopped", **CHANGES)
-    assert finish(run).state == "RUN_STATE_SUCCEEDED", run.worker_log_path.read_text()
+    succeed(run)
     return run
 
 
@@ -67,11 +68,8 @@ def test_only_stages_that_ask_for_it_are_evaluated(stopped: RunDirectory) -> Non
 
 def test_killed_between_evaluations_it_ends_with_the_same_digests(stopped: RunDirectory) -> None:
     run = ask(stopped.home, "killed", **CHANGES)
-    worker = start(run)
-    until(run, lambda record: record.get("measurement", {}).get("name") == "cognate/reasoning/selection_loss")
-    worker.kill()
-    worker.wait()
-    assert finish(run).state == "RUN_STATE_SUCCEEDED", run.worker_log_path.read_text()
+    kill_when(run, lambda record: record.get("measurement", {}).get("name") == "cognate/reasoning/selection_loss")
+    succeed(run)
     assert "goes on from step" in run.log_path.read_text()
     assert digests(run) == digests(stopped)
 
@@ -79,7 +77,7 @@ def test_killed_between_evaluations_it_ends_with_the_same_digests(stopped: RunDi
 @pytest.fixture(scope="module")
 def paired(stopped: RunDirectory) -> RunDirectory:
     run = ask(stopped.home, "paired", processes=2, **CHANGES)
-    assert finish(run).state == "RUN_STATE_SUCCEEDED", run.worker_log_path.read_text()
+    succeed(run)
     return run
 
 
@@ -93,11 +91,8 @@ def test_two_processes_make_what_one_makes_to_float_tolerance(stopped: RunDirect
 @pytest.mark.slow
 def test_two_processes_killed_on_the_way_make_the_same_digests(paired: RunDirectory) -> None:
     run = ask(paired.home, "paired-killed", processes=2, **CHANGES)
-    worker = start(run)
-    until(run, lambda record: record.get("progress", {}).get("message") == "memory_integration")
-    worker.kill()
-    worker.wait()
-    assert finish(run).state == "RUN_STATE_SUCCEEDED", run.worker_log_path.read_text()
+    kill_when(run, works_at("memory_integration"))
+    succeed(run)
     assert digests(run) == digests(paired)
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentforge.data.generate import ItemStream, capacity
+from agentforge.data.generate import ItemStream, capacity, items_by_family
 from agentforge.data.splits import SHARES, Split, assert_disjoint, assert_split, split_of
 from agentforge.data.tasks import FAMILIES
 from agentforge.data.tasks.nested import Nested
@@ -83,6 +83,17 @@ def test_distinct_items_are_distinct_and_seeded() -> None:
         assert len({item.prompt for item in items}) == 200
         assert items == ItemStream(name, Split.TEST, 7).distinct(200)
         assert items != ItemStream(name, Split.TEST, 8).distinct(200)
+
+
+def test_items_by_family_are_those_of_its_stream_and_never_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = items_by_family({"recall": [], "nested": [1]}, Split.TEST, 50, 7, field="data.families")
+    few = ItemStream("nested", Split.TEST, 7, (1,)).distinct(50, all_if_fewer=True)
+    assert 0 < len(few) < 50
+    assert list(found.items()) == [("nested", few), ("recall", ItemStream("recall", Split.TEST, 7).distinct(50))]
+    monkeypatch.setattr(ItemStream, "distinct", lambda *given, **options: [])
+    with pytest.raises(InvalidInput, match="nested has no item in the test split") as caught:
+        items_by_family({"nested": [1]}, Split.TEST, 50, 7, field="data.families")
+    assert (caught.value.reason, caught.value.field) == ("SPLIT_EMPTY", "data.families.nested")
 
 
 def test_an_empty_split_and_a_wrong_difficulty_are_refused() -> None:

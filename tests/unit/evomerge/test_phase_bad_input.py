@@ -19,6 +19,7 @@ from agentforge.phase2_evomerge.config import PHASE
 from agentforge.phase2_evomerge.recipes import groups_of
 from tests import pico
 from tests.harness import Service, phase_service, running
+from tests.refusals import refused
 from tests.unit.evomerge.phases import ask, given, small
 
 THREE = ("one", "two", "three")
@@ -115,20 +116,6 @@ def refs(*names: str) -> list[ArtifactRef]:
     return [ArtifactRef(name, "trunk" if name == "trunk" else "model", f"mine/{name}", "") for name in names]
 
 
-def refused(
-    client: PhaseClient, home: Path, config: dict[str, Any], names: tuple[str, ...]
-) -> tuple[str, str, str]:
-    """(field, reason, message) of the one thing that is wrong; a start says the same, and leaves nothing."""
-    found = client.validate(config, inputs=refs(*names), check_inputs=True).violations
-    assert len(found) == 1, found
-    with pytest.raises(ForgeError) as caught:
-        client.start("refused", config, refs(*names))
-    assert caught.value.reason == found[0].reason
-    assert caught.value.exit_code == 2
-    assert not (home / "runs").exists()
-    return found[0].field, found[0].reason, found[0].message
-
-
 SETTINGS: list[tuple[dict[str, Any], str, str]] = [
     (of_merge("lineal"), "merge.method", "INVALID_VALUE"),
     (of_merge("ties", density=2), "merge.options.density", "INVALID_VALUE"),
@@ -206,10 +193,10 @@ INPUTS: dict[str, tuple[dict[str, Any], tuple[str, ...], str, str, tuple[str, ..
 @pytest.mark.parametrize("name", INPUTS)
 def test_inputs(client: PhaseClient, home: Path, name: str) -> None:
     config, names, field, reason, named = INPUTS[name]
-    found = refused(client, home, small(**config), names)
-    assert found[0].startswith(field)
-    assert found[1] == reason
-    assert all(each in found[2] for each in named), found[2]
+    found = refused(client, home, small(**config), refs(*names))
+    assert found.field.startswith(field)
+    assert found.reason == reason
+    assert all(each in found.message for each in named), found.message
 
 
 def count_of(home: Path) -> int:
@@ -303,6 +290,6 @@ def fails(home: Path, tmp_path: Path, names: tuple[str, ...], **changes: Any) ->
     run = ask(own, "bad", given(own, *names, trunk="trunk" if needs_trunk else ""), **changes)
     with pytest.raises(ForgeError) as caught:
         run.go()
-    assert not run.champion.exists()
+    assert not run.output.exists()
     assert not list(run.run.checkpoints_path.glob("step-*"))
     return caught.value

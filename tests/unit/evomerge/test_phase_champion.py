@@ -27,7 +27,7 @@ from agentforge.phase2_evomerge.operators.tensors import Tensors, merged
 from agentforge.train.evaluate import answer_accuracy
 from agentforge.train.state import own_tensors
 from tests import pico
-from tests.unit.evomerge.phases import FAMILIES, SPECIALISTS, Attempt, ask, family, given
+from tests.unit.evomerge.phases import FAMILIES, SPECIALISTS, Merging, ask, family, given
 
 TOURNAMENT = {"selection": "tournament", "crossover": 0.7, "mutation": {"adaptive": True}}
 ALGORITHMS: dict[str, dict[str, Any]] = {
@@ -39,12 +39,12 @@ ALGORITHMS: dict[str, dict[str, Any]] = {
 
 
 @pytest.fixture(scope="module")
-def runs(volume: Path) -> dict[str, Attempt]:
+def runs(volume: Path) -> dict[str, Merging]:
     return {name: ask(volume, f"whole-{name}", **changes).go() for name, changes in ALGORITHMS.items()}
 
 
 @pytest.fixture(params=ALGORITHMS)
-def run(runs: dict[str, Attempt], request: pytest.FixtureRequest) -> Attempt:
+def run(runs: dict[str, Merging], request: pytest.FixtureRequest) -> Merging:
     return runs[request.param]
 
 
@@ -60,8 +60,8 @@ def same(one: Tensors, other: Tensors) -> bool:
     return one.keys() == other.keys() and all(torch.equal(tensor, other[name]) for name, tensor in one.items())
 
 
-def test_the_champion_loads_and_speaks(run: Attempt) -> None:
-    model = AutoModelForCausalLM.from_pretrained(run.champion)
+def test_the_champion_loads_and_speaks(run: Merging) -> None:
+    model = AutoModelForCausalLM.from_pretrained(run.output)
     assert isinstance(model, TitanForCausalLM)
     assert model.config.act_threshold == 0.99, "the largest of the parents'"
     assert all(tensor.isfinite().all() for tensor in model.parameters())
@@ -69,7 +69,7 @@ def test_the_champion_loads_and_speaks(run: Attempt) -> None:
     assert model.generate(ids, max_new_tokens=2).shape[1] > ids.shape[1]
 
 
-def test_the_best_is_never_lost(run: Attempt) -> None:
+def test_the_best_is_never_lost(run: Merging) -> None:
     best = run.values("evomerge/best_fitness")
     generations = run.config.generations + 1
     assert len(best) == generations
@@ -83,14 +83,14 @@ def test_the_best_is_never_lost(run: Attempt) -> None:
 
 
 @pytest.mark.parametrize("name", ["cma_es", "genetic", "tournament"])
-def test_generation_0_is_all_combinations(runs: dict[str, Attempt], name: str) -> None:
+def test_generation_0_is_all_combinations(runs: dict[str, Merging], name: str) -> None:
     people = runs[name].people()
     assert [people[f"g0.{number}"]["combination"] for number in range(8)] == [each.name for each in COMBINATIONS]
     assert all(people[f"g0.{number}"]["parents"] == list(SPECIALISTS) for number in range(8))
     assert len({people[f"g0.{number}"]["fitness"] for number in range(8)}) > 4, "they are different models"
 
 
-def test_usage_counts_what_was_merged(runs: dict[str, Attempt]) -> None:
+def test_usage_counts_what_was_merged(runs: dict[str, Merging]) -> None:
     for name, merges in (("cma_es", 8), ("genetic", 8 + 4 * 2), ("tournament", 8 + 4 * 2), ("nsga2", 0)):
         usage = runs[name].record["merge_combo_usage"]
         assert sum(usage.values()) == merges
@@ -99,7 +99,7 @@ def test_usage_counts_what_was_merged(runs: dict[str, Attempt]) -> None:
 
 
 @pytest.mark.parametrize("name", ["genetic", "tournament"])
-def test_the_family_tree_leads_to_the_models_that_were_given(runs: dict[str, Attempt], name: str) -> None:
+def test_the_family_tree_leads_to_the_models_that_were_given(runs: dict[str, Merging], name: str) -> None:
     run = runs[name]
     tree, people = run.record["family_tree"], run.people()
     champion = run.record["champion"]
@@ -123,7 +123,7 @@ def generation(name: str) -> int:
     return int(found[1])
 
 
-def test_mutants_come_from_the_best_and_merges_from_the_others(runs: dict[str, Attempt]) -> None:
+def test_mutants_come_from_the_best_and_merges_from_the_others(runs: dict[str, Merging]) -> None:
     people = runs["genetic"].people()
     first = sorted((f"g0.{number}" for number in range(8)), key=lambda name: -people[name]["fitness"])
     mutants = [people[f"g1.{number}"] for number in range(6)]
@@ -135,7 +135,7 @@ def test_mutants_come_from_the_best_and_merges_from_the_others(runs: dict[str, A
 
 
 @pytest.mark.parametrize("algorithm", ["cma_es", "nsga2"])
-def test_a_recipe_makes_the_champion_again(runs: dict[str, Attempt], volume: Path, algorithm: str) -> None:
+def test_a_recipe_makes_the_champion_again(runs: dict[str, Merging], volume: Path, algorithm: str) -> None:
     """Whoever evolved it."""
     run = runs["nsga2"]
     assert run.record["origin"]["kind"] == "recipe"
@@ -144,13 +144,13 @@ def test_a_recipe_makes_the_champion_again(runs: dict[str, Attempt], volume: Pat
     assert again.weights == run.weights
     assert again.values("evomerge/champion/fitness") == run.values("evomerge/champion/fitness")
     assert not again.values("evomerge/best_fitness"), "nothing evolves"
-    assert "given recipe" in (again.champion / "README.md").read_text()
+    assert "given recipe" in (again.output / "README.md").read_text()
 
 
-def test_a_recipe_is_base_plus_weighted_changes(runs: dict[str, Attempt], volume: Path) -> None:
+def test_a_recipe_is_base_plus_weighted_changes(runs: dict[str, Merging], volume: Path) -> None:
     recipe = runs["nsga2"].record["origin"]["recipe"]
     trunk, parents = of_volume(volume, "trunk"), [of_volume(volume, name) for name in SPECIALISTS]
-    champion = tensors_of(runs["nsga2"].champion)
+    champion = tensors_of(runs["nsga2"].output)
     seen = set()
     for name, tensor in champion.items():
         fitting = [group for group in recipe if f".{group}." in f".{name}."]
@@ -174,7 +174,7 @@ def test_merge_is_the_method_on_the_tensors(volume: Path, name: str) -> None:
     trunk, parents = of_volume(volume, "trunk"), [of_volume(volume, each) for each in SPECIALISTS]
     options = METHODS[name].Options.model_validate_json(json.dumps(OPTIONS[name]))
     base = trunk if METHODS[name].needs_base else None
-    assert same(tensors_of(run.champion), merged(name, parents, base, options, run.config.seed))
+    assert same(tensors_of(run.output), merged(name, parents, base, options, run.config.seed))
 
 
 def dominates(one: Sequence[float], other: Sequence[float]) -> bool:
@@ -184,7 +184,7 @@ def dominates(one: Sequence[float], other: Sequence[float]) -> bool:
     return all(a <= b for a, b in pairs) and one != other
 
 
-def test_the_front_is_what_nothing_beats(runs: dict[str, Attempt]) -> None:
+def test_the_front_is_what_nothing_beats(runs: dict[str, Merging]) -> None:
     run = runs["nsga2"]
     front = [
         tuple(point[each] for each in ("perplexity", "accuracy", "flops_per_token", "bytes"))
@@ -201,8 +201,8 @@ def test_the_front_is_what_nothing_beats(runs: dict[str, Attempt]) -> None:
     assert len(front) < len(told)
 
 
-def test_the_numbers_are_those_of_an_independent_evaluation(run: Attempt) -> None:
-    model = AutoModelForCausalLM.from_pretrained(run.champion)
+def test_the_numbers_are_those_of_an_independent_evaluation(run: Merging) -> None:
+    model = AutoModelForCausalLM.from_pretrained(run.output)
     seed = Rng(run.config.seed, f"evomerge/{Split.TEST}").seed
     count = run.config.evaluation.test_items
     items = [
@@ -249,11 +249,11 @@ def test_a_llama_in_free_mode(tmp_path: Path) -> None:
     changes: dict[str, Any] = {"strict": False, "base": "mean", "generations": 2}
     run = ask(home, "llama", refs, **changes).go()
     parents = [tensors_of(home / "mine" / f"llama-{number}") for number in range(3)]
-    champion = tensors_of(run.champion)
+    champion = tensors_of(run.output)
     assert champion.keys() == parents[0].keys()
     assert not any(same(champion, parent) for parent in parents)
     assert run.record["base"] == "the parents' mean"
-    assert AutoModelForCausalLM.from_pretrained(run.champion).config.model_type == "llama"
+    assert AutoModelForCausalLM.from_pretrained(run.output).config.model_type == "llama"
     assert len(run.values("evomerge/best_fitness")) == 3
 
 

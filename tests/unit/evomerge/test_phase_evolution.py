@@ -116,7 +116,7 @@ def test_an_evolution_without_any_fitness_says_so(
         run.go()
     assert caught.value.reason == "NO_FIT_CHILD"
     assert not run.values("evomerge/best_fitness")
-    assert not run.champion.exists()
+    assert not run.output.exists()
     with pytest.raises(RunFailed):  # its checkpoint can be read, too
         run.again().go()
 

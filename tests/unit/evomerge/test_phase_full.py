@@ -13,7 +13,7 @@ from agentforge.kit.state import RunSummary
 from agentforge.models import TitanConfig, TitanForCausalLM
 from tests import pico
 from tests.unit.evomerge.phases import SPECIALISTS, ask, family
-from tests.unit.evomerge.workers import start
+from tests.workers import start_worker
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -40,11 +40,11 @@ def test_three_generations(full_size: Path, algorithm: str) -> None:
     changes = {"algorithm": algorithm, "generations": 3, "parameters": PARAMETERS, "evaluation": FEW}
     run = ask(full_size, f"full-{algorithm}", family(full_size), **changes)
     began = time.monotonic()
-    _, _, used = os.wait4(start(run).pid, 0)
+    _, _, used = os.wait4(start_worker(run.run).pid, 0)
     seconds = time.monotonic() - began
     summary = RunSummary.of_log(run.run.log_path)
     assert summary.state == "RUN_STATE_SUCCEEDED", run.run.worker_log_path.read_text()
-    with safe_open(run.champion / "model.safetensors", "numpy") as file:
+    with safe_open(run.output / "model.safetensors", "numpy") as file:
         assert sum(int(file.get_tensor(name).size) for name in file.keys()) == PARAMETERS  # noqa: SIM118
     held = used.ru_maxrss * 1024
     print(f"\n{algorithm}, 3 generations of 8 at {PARAMETERS:,} parameters: {seconds:.0f} s, {held / 1e9:.2f} GB")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from agentforge.kit.diagnosis import EXIT_RANK_LOST
 from agentforge.kit.processes import ProcessIdentity
 from tests.unit.evomerge.phases import ask
-from tests.unit.evomerge.workers import finish, has_done, start, until
+from tests.workers import start_worker, succeed, until
 
 
 @pytest.mark.parametrize(
@@ -21,7 +22,7 @@ from tests.unit.evomerge.workers import finish, has_done, start, until
 def test_the_same_champion(volume: Path, algorithm: str, processes: int) -> None:
     alone = ask(volume, f"one-{algorithm}-{processes}", algorithm=algorithm, generations=2).go()
     run = ask(volume, f"team-{algorithm}-{processes}", algorithm=algorithm, generations=2, processes=processes)
-    summary = finish(run)
+    summary = succeed(run.run)
     assert run.digest == alone.digest
     assert summary.measurements["evomerge/best_fitness"]["value"] == alone.values("evomerge/best_fitness")[-1]
 
@@ -30,19 +31,23 @@ def children(pid: int) -> list[int]:
     return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
+def has_told_of_generation_2(record: dict[str, Any]) -> bool:
+    return bool(record.get("sample", {}).get("data", {}).get("generation", -1) >= 2)
+
+
 @pytest.mark.slow
 def test_a_lost_rank_ends_the_attempt_and_the_next_one_ends_equal(volume: Path) -> None:
     changes = {"algorithm": "genetic", "generations": 40, "processes": 2}
     whole = ask(volume, "rank-kept", **changes)
-    finish(whole)
+    succeed(whole.run)
     run = ask(volume, "rank-lost", **changes)
-    worker = start(run)
-    until(run, has_done(2))
+    worker = start_worker(run.run)
+    until(run.run, has_told_of_generation_2)
     [other] = [pid for pid in children(worker.pid) if ProcessIdentity.of(pid).is_alive]
     os.kill(other, signal.SIGKILL)
     assert worker.wait(60) == EXIT_RANK_LOST
     assert "rank 1 of 2 was killed by SIGKILL" in run.run.worker_log_path.read_text()
-    assert not run.champion.exists()
-    finish(run)
+    assert not run.output.exists()
+    succeed(run.run)
     assert "goes on from generation" in run.run.log_path.read_text()
     assert run.digest == whole.digest

@@ -10,7 +10,8 @@ import pytest
 from agentforge.kit.checkpoints import Checkpoints
 from agentforge.kit.context import RunStopped
 from agentforge.phase2_evomerge.evolution import Evolution
-from tests.unit.evomerge.phases import Attempt, Killed, Record, ask, at_generation, given
+from tests.attempts import Killed, Record
+from tests.unit.evomerge.phases import Merging, ask, at_generation, given
 
 GENERATIONS = 2
 CROSSING = {"selection": "tournament", "crossover": 0.7, "mutation": {"adaptive": True}}
@@ -22,19 +23,19 @@ ALGORITHMS: dict[str, dict[str, Any]] = {
 
 
 @pytest.fixture(scope="module")
-def calm(volume: Path) -> dict[str, Attempt]:
+def calm(volume: Path) -> dict[str, Merging]:
     return {name: ask(volume, f"calm-{name}", **changes).go() for name, changes in ALGORITHMS.items()}
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
-def test_same_seed_same_bytes_another_seed_others(volume: Path, calm: dict[str, Attempt], name: str) -> None:
+def test_same_seed_same_bytes_another_seed_others(volume: Path, calm: dict[str, Merging], name: str) -> None:
     assert ask(volume, f"twin-{name}", **ALGORITHMS[name]).go().digest == calm[name].digest
     other = ask(volume, f"other-{name}", seed=43, **ALGORITHMS[name]).go()
     assert other.weights != calm[name].weights
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
-def test_killed_in_every_generation(volume: Path, calm: dict[str, Attempt], name: str) -> None:
+def test_killed_in_every_generation(volume: Path, calm: dict[str, Merging], name: str) -> None:
     run = ask(volume, f"killed-{name}", **ALGORITHMS[name])
     for generation in range(GENERATIONS + 1):
         with pytest.raises(Killed):
@@ -43,7 +44,7 @@ def test_killed_in_every_generation(volume: Path, calm: dict[str, Attempt], name
         run = run.again()
     with pytest.raises(Killed):
         run.go(publishing)
-    assert not run.champion.exists()
+    assert not run.output.exists()
     run = run.again().go()
     assert not run.values("evomerge/best_fitness"), "nothing evolves again"
     assert run.digest == calm[name].digest
@@ -55,7 +56,7 @@ def publishing(name: str, payload: Record) -> None:
         raise Killed
 
 
-def test_stopped_it_goes_on_in_the_next_generation(volume: Path, calm: dict[str, Attempt]) -> None:
+def test_stopped_it_goes_on_in_the_next_generation(volume: Path, calm: dict[str, Merging]) -> None:
     name = "genetic"
     run = ask(volume, f"stopped-{name}", **ALGORITHMS[name])
 
@@ -73,7 +74,7 @@ def test_stopped_it_goes_on_in_the_next_generation(volume: Path, calm: dict[str,
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
-def test_a_damaged_checkpoint_is_passed_over(volume: Path, calm: dict[str, Attempt], name: str) -> None:
+def test_a_damaged_checkpoint_is_passed_over(volume: Path, calm: dict[str, Merging], name: str) -> None:
     run = ask(volume, f"damaged-{name}", **ALGORITHMS[name])
     with pytest.raises(Killed):
         run.go(at_generation(GENERATIONS, Killed()))

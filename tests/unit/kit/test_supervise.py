@@ -28,12 +28,12 @@ from tests.unit.kit.workers import (
     finish,
     reach_tests,
     some_text,
-    start_worker,
     states,
     summary,
     supervisor,
     until,
 )
+from tests.workers import start_worker
 
 
 @pytest.fixture(autouse=True)

@@ -27,11 +27,11 @@ from tests.unit.kit.workers import (
     error,
     finish,
     reach_tests,
-    start_worker,
     states,
     summary,
     until,
 )  # fmt: skip
+from tests.workers import start_worker
 
 TOTAL = str(float(sum(3 * step for step in range(5))))  # (1 + 2) times each step
 

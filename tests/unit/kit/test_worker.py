@@ -27,11 +27,11 @@ from tests.unit.kit.workers import (
     reach_tests,
     run_worker,
     some_text,
-    start_worker,
     states,
     summary,
     until,
 )
+from tests.workers import start_worker
 
 
 @pytest.fixture(autouse=True)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +23,7 @@ from agentforge.kit.refs import ArtifactRef
 from agentforge.kit.rundir import RunDirectory, RunRequest
 from agentforge.kit.state import RunSummary
 from agentforge.kit.supervise import RunSupervisor, SupervisorSettings
+from tests.workers import start_worker
 
 ROOT = Path(__file__).parents[3]
 PATIENCE_S = 60.0
@@ -59,13 +58,6 @@ def asked(home: Path, phase: str, run_id: str = "r1", *inputs: ArtifactRef, **co
     run = RunDirectory(home, run_id, phase)
     run.create(RunRequest(run_id, phase, inputs, values, spec.code_digest, entry))
     return run
-
-
-def start_worker(run: RunDirectory) -> subprocess.Popen[bytes]:
-    """A worker as somebody would start it by hand."""
-    with run.worker_log_path.open("ab") as log:
-        command = [sys.executable, "-m", "agentforge.kit.worker", str(run.path)]
-        return subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
 
 
 def run_worker(run: RunDirectory) -> int:

@@ -18,7 +18,8 @@ from agentforge.phase3_quietstar.judging import items_of
 from agentforge.phase3_quietstar.phase import plan
 from agentforge.phase3_quietstar.start import Start, load_start
 from agentforge.train.loading import LoadedModel, load_model
-from tests.unit.quietstar.phases import FAMILIES, STAGES, Attempt, Record, ask, given
+from tests.attempts import Attempt, Record, given_model
+from tests.unit.quietstar.phases import FAMILIES, STAGES, ask
 
 BOTH = pytest.mark.parametrize("case", ["titan", "llama"])
 WAYS = ("input", "thoughtless", "thinking", "thinking_off", "another")
@@ -199,7 +200,7 @@ def test_without_worked_families_there_are_two_stages_and_the_better_is_kept(vol
 
 @BOTH
 def test_the_input_is_not_touched(runs: dict[str, Attempt], volume: Path, case: str) -> None:
-    assert given(volume, f"mine/{case}") == runs[case].ref, "the digest from before"
+    assert [given_model(volume, case)] == runs[case].refs, "the digest from before"
 
 
 OTHERS: dict[str, tuple[str, dict[str, Any]]] = {

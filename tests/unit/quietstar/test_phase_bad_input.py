@@ -20,6 +20,7 @@ from agentforge.models.thoughts.room import LARGEST_VOCABULARY
 from agentforge.phase3_quietstar.config import PHASE
 from tests import pico
 from tests.harness import Service, phase_service, running
+from tests.refusals import refused
 from tests.unit.quietstar.phases import ask, small
 from tests.unit.quietstar.test_admission import words
 
@@ -70,21 +71,9 @@ def refs(name: str) -> list[ArtifactRef]:
     return [ArtifactRef("model", "model", f"mine/{name}", "")]
 
 
-def refused(client: PhaseClient, home: Path, config: dict[str, Any], name: str) -> tuple[str, str, str]:
-    """(field, reason, message) of the one thing that is wrong; a start says the same, and leaves nothing."""
-    found = client.validate(config, inputs=refs(name), check_inputs=True).violations
-    assert len(found) == 1, found
-    with pytest.raises(ForgeError) as caught:
-        client.start("refused", config, refs(name))
-    assert caught.value.reason == found[0].reason
-    assert caught.value.exit_code == 2
-    assert not (home / "runs").exists()
-    return found[0].field, found[0].reason, found[0].message
-
-
 SETTINGS: list[tuple[dict[str, Any], str, str, str]] = [
     ({"data": {"families": {"poetry": []}, "worked": []}}, "data.families", "INVALID_VALUE", "poetry"),
-    ({"data": {"families": {}, "worked": []}}, "data.families", "INVALID_VALUE", "nothing to think about"),
+    ({"data": {"families": {}, "worked": []}}, "data.families", "INVALID_VALUE", "at least one family"),
     ({"data": {"families": {"nested": [99]}}}, "data.families", "INVALID_VALUE", "99"),
     ({"data": {"worked": ["recall"]}}, "data.worked", "INVALID_VALUE", "recall has no worked steps"),
     ({"data": {"worked": ["nested", "nested"]}}, "data.worked", "INVALID_VALUE", "twice"),
@@ -116,9 +105,9 @@ SETTINGS: list[tuple[dict[str, Any], str, str, str]] = [
 def test_settings(
     client: PhaseClient, home: Path, changes: dict[str, Any], field: str, reason: str, named: str
 ) -> None:
-    told_field, told_reason, message = refused(client, home, small(**changes), "sound")
-    assert (told_field, told_reason) == (field, reason)
-    assert named in message
+    found = refused(client, home, small(**changes), refs("sound"))
+    assert (found.field, found.reason) == (field, reason)
+    assert named in found.message
 
 
 MODELS: list[tuple[str, dict[str, Any], str, str, str]] = [
@@ -136,9 +125,9 @@ MODELS: list[tuple[str, dict[str, Any], str, str, str]] = [
 def test_models(
     client: PhaseClient, home: Path, name: str, changes: dict[str, Any], field: str, reason: str, named: str
 ) -> None:
-    told_field, told_reason, message = refused(client, home, small(**changes), name)
-    assert (told_field, told_reason) == (field, reason)
-    assert named in message
+    found = refused(client, home, small(**changes), refs(name))
+    assert (found.field, found.reason) == (field, reason)
+    assert named in found.message
 
 
 def test_what_is_well_is_taken_and_none_of_it_needed_torch(client: PhaseClient, service: Service) -> None:

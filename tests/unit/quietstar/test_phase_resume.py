@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from agentforge.kit.checkpoints import Checkpoints
 from agentforge.kit.context import RunStopped
-from tests.unit.quietstar.phases import STAGES, Attempt, Killed, Record, ask, finish, start_worker, until
+from tests.attempts import Attempt, Fate, Killed, Record
+from tests.unit.quietstar.phases import STAGES, ask
+from tests.workers import kill_when, succeed, works_at
 
 SAVED = [2, 3, 5, 6, 8, 9, 11, 12]  # steps: within each of the four stages of three, and at its end
 
 
-def at(name: str, field: str = "name") -> Callable[[str, Record], None]:
+def at(name: str, field: str = "name") -> Fate:
     """Killed when this is told for the first time."""
 
     def fate(kind: str, payload: Record) -> None:
@@ -27,21 +26,8 @@ def at(name: str, field: str = "name") -> Callable[[str, Record], None]:
     return fate
 
 
-def test_killed_after_every_checkpoint(volume: Path, calm: Attempt, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = ask(volume, "killed", "llama", keep="thinking")
-    original = Checkpoints.save
-
-    def save(self: Checkpoints, step: int, write: Callable[[Path], None]) -> object:
-        original(self, step, write)
-        raise Killed
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Checkpoints, "save", save)
-        for step in SAVED:
-            with pytest.raises(Killed):
-                run.go()
-            assert Checkpoints(run.run.checkpoints_path).newest_step() == step
-            run = run.again()
+def test_killed_after_every_checkpoint(volume: Path, calm: Attempt) -> None:
+    run = ask(volume, "killed", "llama", keep="thinking").killed_at_checkpoints(SAVED)
     for name in ("quietstar/input/loss", "quietstar/example"):  # judged, and about to be published
         with pytest.raises(Killed):
             run.go(at(name))
@@ -76,7 +62,7 @@ def test_a_twin_has_the_same_bytes(volume: Path, calm: Attempt) -> None:
 @pytest.mark.slow
 def test_a_worker_gives_the_same_bytes(volume: Path, calm: Attempt) -> None:
     twin = ask(volume, "by-a-worker", "llama", keep="thinking")
-    finish(twin)
+    succeed(twin.run)
     assert twin.files == calm.files
 
 
@@ -86,13 +72,10 @@ def test_workers_that_are_killed_in_every_stage(volume: Path, model: str) -> Non
     """SIGKILL, in each stage and while it is judged."""
     longer = {"worked": {"steps": 30}, "thinking": {"steps": 30}, "keep": "thinking"}
     whole, run = (ask(volume, f"{name}-{model}", model, **longer) for name in ("long", "storm"))
-    finish(whole)
+    succeed(whole.run)
     for stage in (*STAGES, "test"):
-        process = start_worker(run)
-        until(run, lambda record, stage=stage: record.get("progress", {}).get("message") == stage)  # type: ignore[misc]
-        os.kill(process.pid, signal.SIGKILL)
-        assert process.wait(30) == -signal.SIGKILL
+        kill_when(run.run, works_at(stage))
         last = Checkpoints(run.run.checkpoints_path).latest()
         assert last is None or json.loads((last.path / "stages.json").read_bytes())["begun"] in (*STAGES, "")
-    finish(run)
+    succeed(run.run)
     assert run.files == whole.files

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from itertools import islice
-from pathlib import Path
 
 import torch
 
@@ -16,6 +14,7 @@ from agentforge.data.loader import Loader
 from agentforge.data.rows import ItemRows
 from agentforge.data.splits import Split
 from agentforge.data.tokenizer import SMALLEST_VOCABULARY, train_tokenizer
+from agentforge.kit.audience import Quiet
 from agentforge.kit.measure import Measurement
 from agentforge.kit.rng import Rng
 from agentforge.models import TitanConfig, TitanForCausalLM
@@ -33,29 +32,20 @@ class _EnoughError(Exception):
     pass
 
 
-@dataclass
-class _Watch:
-    """What the loop asks of a context; ends the training when enough is right."""
+class _Watch(Quiet):
+    """Ends the training when enough is right."""
 
-    enough: float
-    curve: list[dict[str, float]] = field(default_factory=list)
+    def __init__(self, enough: float) -> None:
+        super().__init__()
+        self.enough = enough
 
     @property
-    def checkpoints(self) -> _Watch:
-        return self
-
-    def save(self, step: int, write: Callable[[Path], None]) -> None:
-        raise AssertionError("no checkpoint was asked for")
-
-    def progress(self, done: int, total: int = 0, unit: str = "steps", message: str = "") -> None:
-        return
-
-    def measure(self, measurement: Measurement) -> None:
-        if measurement.name == "wrong":
-            self.curve.append({"step": measurement.step or 0, "held_out": round(1 - measurement.value, 5)})
+    def curve(self) -> list[dict[str, float]]:
+        wrong = [each for each in self.measured if each.name == "wrong"]
+        return [{"step": each.step or 0, "held_out": round(1 - each.value, 5)} for each in wrong]
 
     def check_stop(self, save: Callable[[], None] | None = None) -> None:
-        if self.curve and self.curve[-1]["held_out"] >= self.enough:
+        if any(each["held_out"] >= self.enough for each in self.curve[-1:]):
             raise _EnoughError
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from agentforge.data.codec import Codec
-from agentforge.data.generate import ItemStream
+from agentforge.data.generate import items_by_family
 from agentforge.data.items import Item
 from agentforge.data.sources.documents import Document
 from agentforge.data.splits import Split, assert_split
@@ -45,13 +45,7 @@ class Questions:
         documents: Sequence[Document] = (),
     ) -> Questions:
         """`count` different items of each family, or all where it has fewer. Without difficulties: its starters."""
-        streams = {name: ItemStream(name, split, seed, list(families[name]) or None) for name in sorted(families)}
-        items = {name: stream.distinct(count, all_if_fewer=True) for name, stream in streams.items()}
-        for name, drawn in items.items():
-            if not drawn:
-                step = "Take higher difficulties."
-                message = f"{name} has no item in the {split} split"
-                raise InvalidInput(message, reason="SPLIT_EMPTY", field=name, next_step=step)
+        items = items_by_family(families, split, count, seed, field="evaluation.families")
         return cls(split, items, documents)
 
     def encoded(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from agentforge.data.loader import Loader
 from agentforge.data.rows import ItemRows
 from agentforge.data.splits import Split
 from agentforge.data.tokenizer import SMALLEST_VOCABULARY, train_tokenizer
-from agentforge.kit.measure import Measurement
+from agentforge.kit.audience import Quiet
 from agentforge.kit.rng import Rng
 from agentforge.models import TitanConfig, TitanForCausalLM
 from agentforge.train.config import TrainConfig
@@ -29,26 +28,6 @@ _SHAPE = {
     "rope_theta": 50.0, "act_steps_train": 3, "act_steps_infer": 3, "deep_supervision": 0.2, "ponder_weight": 0.0,
 }  # fmt: skip
 _EMBEDDING_STD = 0.1  # as in the tiny preset
-
-
-class Quiet:
-    """What the loop asks of a context, where nobody listens."""
-
-    @property
-    def checkpoints(self) -> Quiet:
-        return self
-
-    def save(self, step: int, write: Callable[[Path], None]) -> None:
-        raise AssertionError("no checkpoint was asked for")
-
-    def progress(self, done: int, total: int = 0, unit: str = "steps", message: str = "") -> None:
-        return
-
-    def measure(self, measurement: Measurement) -> None:
-        return
-
-    def check_stop(self, save: Callable[[], None] | None = None) -> None:
-        return
 
 
 def pretrained(seed: int, directory: Path) -> dict[str, float]:

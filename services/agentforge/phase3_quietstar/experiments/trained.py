@@ -11,6 +11,7 @@ import torch
 
 from agentforge.data.items import Item
 from agentforge.data.splits import Split
+from agentforge.kit.audience import Quiet
 from agentforge.kit.config import validate_config
 from agentforge.kit.inputs import InputPath
 from agentforge.models.thoughts.mixing import MixingHead
@@ -25,7 +26,7 @@ from agentforge.phase3_quietstar.evaluation import (
     token_nats,
     with_threshold,
 )
-from agentforge.phase3_quietstar.experiments.pretrained import TERMS, Quiet
+from agentforge.phase3_quietstar.experiments.pretrained import TERMS
 from agentforge.phase3_quietstar.judging import SPOILED, items_of, most_useful
 from agentforge.phase3_quietstar.phase import on_answers, on_worked, with_tensors
 from agentforge.phase3_quietstar.start import Start, load_start
@@ -48,11 +49,6 @@ CONFIG: dict[str, Any] = {
 ALPHAS = (0.05, 0.25, 0.5, 0.75, 0.95)
 LENGTHS = (6, 12, 24, 36)
 THOUGHTS = (1, 2, 4, 8)
-
-
-class _Listening(Quiet):
-    def sample(self, name: str, data: Mapping[str, Any]) -> None:
-        return
 
 
 @dataclass(frozen=True)
@@ -120,8 +116,8 @@ def _asked(start: Start) -> Asked:
 
 
 def _finished(start: Start, before: Finished | None, name: str) -> Finished:
-    made = on_worked(start, name) if name.endswith("worked") else on_answers(_Listening(), start, name, before)
-    made.run(_Listening())
+    made = on_worked(start, name) if name.endswith("worked") else on_answers(Quiet(), start, name, before)
+    made.run(Quiet())
     return Finished({key: tensor.clone() for key, tensor in own_tensors(made.model).items()}, made.curve)
 
 
