@@ -60,17 +60,21 @@ def test_what_is_ternary_stays_as_it_is() -> None:
     assert convert(llama) == []
 
 
+@pytest.mark.parametrize("size", [1.0, 0.7])  # of what the quantiser finds: 0.7 of it is no float16
 @pytest.mark.parametrize("mode", [Mode(), Mode("channel"), Mode("group", 16)], ids=str)
-def test_ternary_weights_in_a_plain_model_are_not_quantised_twice(mode: Mode) -> None:
+def test_ternary_weights_in_a_plain_model_are_not_quantised_twice(mode: Mode, size: float) -> None:
     plain, trained = pico.llama(), pico.llama()
     convert(trained, mode=mode)
-    with torch.no_grad():
-        for name, layer in ternary_layers(trained).items():
-            w_OI = layer.codes() * per_weight(layer.scales(), layer.in_features)
-            plain.get_submodule(name).weight.copy_(w_OI)
+    weights = {}
+    for name, layer in ternary_layers(trained).items():
+        weights[name] = layer.codes() * per_weight(layer.scales() * size, layer.in_features)
+        with torch.no_grad():
+            plain.get_submodule(name).weight.copy_(weights[name])
     convert(plain, mode=mode)
-    assert {layer.mode.fit for layer in ternary_layers(plain).values()} == {"survivors"}
-    assert torch.equal(logits(plain), logits(trained))
+    for name, layer in ternary_layers(plain).items():
+        assert layer.mode.fit == "survivors"
+        assert torch.equal(layer.codes() * per_weight(layer.scales(), layer.in_features), weights[name])
+    assert torch.equal(logits(plain), logits(trained)) == (size == 1)
 
 
 def test_a_group_that_does_not_fit_names_layer_width_and_what_does() -> None:

@@ -43,6 +43,27 @@ def test_codes_scales_and_logits_come_back_to_the_bit(model: Any, mode: Mode, li
     assert torch.equal(logits(loaded), logits(model))
 
 
+@pytest.mark.parametrize("mode", MODES, ids=str)
+def test_scales_take_two_bytes_where_that_is_exact_and_else_four(mode: Mode, tmp_path: Path) -> None:
+    plain = pico.llama()
+    name, other = "model.layers.0.mlp.up_proj", "model.layers.1.mlp.up_proj"
+    with torch.no_grad():
+        weight = plain.get_submodule(name).weight
+        weight.copy_(weight.sign() * 0.1)  # ternary already, of a size that is no float16
+    convert(plain, [name, other], mode)
+    save_packed(tmp_path, plain)
+    loaded, tensors = load_packed(tmp_path), open_packed(tmp_path).tensors
+    for each, dtype in ((name, torch.float32), (other, torch.float16)):
+        assert tensors[f"{each}.weight.scales"].dtype == dtype
+        scale_AG = loaded.get_submodule(each).scales()
+        assert scale_AG.dtype == torch.float32
+        assert torch.equal(scale_AG, plain.get_submodule(each).scales())
+    assert loaded.get_submodule(name).scales() == torch.tensor(0.1)
+    found = sizes(tmp_path)
+    codes = sum(tensors[f"{each}.weight.codes"].numel() for each in (name, other))
+    assert found.linears == codes + 4 + 2 * tensors[f"{other}.weight.scales"].numel()
+
+
 @pytest.mark.parametrize("embeddings", [8, 4])
 def test_embeddings_and_head_are_rounded_and_nothing_else(model: Any, embeddings: Any, tmp_path: Path) -> None:
     convert(model)

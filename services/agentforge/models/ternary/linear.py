@@ -20,7 +20,7 @@ from agentforge.models.ternary.quantise import (
     codes,
     per_weight,
     straight_through,
-    survivors_mean,
+    survivors,
 )
 
 
@@ -58,11 +58,10 @@ class BitLinear(nn.Linear):
     def quantised(self) -> tuple[Tensor, Tensor]:
         """Codes [O, I], int8, and scales [A, G] (see quantise), float32."""
         mode, latent_OI = self.mode, self.weight.detach()
+        if mode.fit == "survivors":
+            return survivors(latent_OI, mode.scale, mode.group, mode.threshold)
         size_AG = absmean(latent_OI, mode.scale, mode.group)
-        code_OI = codes(latent_OI, per_weight(size_AG, self.in_features), mode.threshold)
-        if mode.fit == "absmean":
-            return code_OI, size_AG
-        return code_OI, survivors_mean(latent_OI, mode.scale, mode.group, mode.threshold)
+        return codes(latent_OI, per_weight(size_AG, self.in_features), mode.threshold), size_AG
 
     def codes(self) -> Tensor:
         return self.quantised()[0]

@@ -1,7 +1,8 @@
 """A model in one file of packed ternary weights: `packed.safetensors`, beside its config.json.
 
     W.codes   uint8, W the name of a ternary weight: `pack_2bit` or `pack_base3` of its codes (see trits)
-    W.scales  float32 [A, G]: weight = code * scale, a scale for the matrix, a row, or a group of a row
+    W.scales  [A, G]: weight = code * scale, a scale for the matrix, a row, or a group of a row. float16 where that
+              is exact for all of W's, as it is for those that the quantiser finds; else float32
     E.codes, E.scales   embeddings and head in 8 or 4 bits (see tables)
     all else  as it is, in 32 or 16 bits
 
@@ -17,6 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
@@ -36,7 +38,10 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class Bits:
-    """A weight's bits in the file, by what it belongs to. What is unpacked does not depend on `linears`."""
+    """A weight's bits in the file, by what it belongs to. What is unpacked does not depend on `linears`.
+
+    `rest` is what is neither a ternary weight nor in a table: norms, gates, biases. Scales follow none of these.
+    """
 
     linears: Literal["2", "1.6"] = "2"
     embeddings: Literal[32, 8, 4] = 8
@@ -124,7 +129,12 @@ def _packable(model: nn.Module) -> dict[str, BitLinear | PackedLinear]:
 
 def _linear(name: str, layer: BitLinear | PackedLinear, bits: Bits) -> dict[str, Tensor]:
     pack = pack_2bit if bits.linears == "2" else pack_base3
-    return {f"{name}.codes": pack(layer.codes()), f"{name}.scales": layer.scales()}
+    return {f"{name}.codes": pack(layer.codes()), f"{name}.scales": _narrow(layer.scales())}
+
+
+def _narrow(scale_AG: Tensor) -> Tensor:
+    half_AG = scale_AG.half()
+    return half_AG if torch.equal(half_AG.float(), scale_AG) else scale_AG
 
 
 def _others(model: nn.Module) -> dict[str, Tensor]:

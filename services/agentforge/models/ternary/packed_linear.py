@@ -33,6 +33,7 @@ class PackedLinear(nn.Module):
         return unpack_2bit(self.packed, self.out_features)
 
     def scales(self) -> Tensor:
+        """[A, G], float32."""
         return self.scale_AG
 
     def forward(self, input: Tensor) -> Tensor:

@@ -2,6 +2,8 @@
 
 Shapes: O outputs, I inputs of a linear layer; A, G how many scales there are down its rows and along its columns.
 All here is exact: the same weights give the same codes and scales, on any machine and number of threads.
+Scales are float32 with values that float16 has too, so that 16 bits of a file hold them. Codes come from the
+rounded scale: so they are the nearest that it allows, also where float16 has none as small as the weights.
 """
 
 from __future__ import annotations
@@ -31,19 +33,24 @@ def per_weight(s_AG: Tensor, width: int) -> Tensor:
 
 
 def absmean(w_OI: Tensor, scale: Scale, group: int = 0) -> Tensor:
-    """[A, G], float32. Where all weights are zero the scale is 1."""
+    """[A, G]. Where all weights are zero the scale is 1."""
     mean_AG = spans(w_OI, scale, group).abs().mean(-1, dtype=torch.float64)  # float32 sums depend on threads
-    return _never_zero(mean_AG.float())
+    return _as_half(mean_AG.float())
 
 
-def survivors_mean(w_OI: Tensor, scale: Scale, group: int = 0, threshold: float = ROUND_TO_NEAREST) -> Tensor:
-    """[A, G], float32: the mean size of the weights that are not rounded to zero, so the least-squares scale.
+def survivors(
+    w_OI: Tensor, scale: Scale, group: int = 0, threshold: float = ROUND_TO_NEAREST
+) -> tuple[Tensor, Tensor]:
+    """Codes, and as scales [A, G] the mean size of the weights that are not rounded to zero: the least squares.
 
-    Unlike absmean it finds again the scale of weights that are ternary already, to the bit.
+    Weights that are ternary as they stand keep their values to the bit: the scale is their size, whatever it is.
     """
-    kept_AGS = spans(codes(w_OI, per_weight(absmean(w_OI, scale, group), w_OI.shape[1]), threshold), scale, group)
+    if _one_size(w_OI, scale, group):
+        return w_OI.sign().to(torch.int8), _never_zero(spans(w_OI, scale, group).abs().amax(-1).float())
+    code_OI = codes(w_OI, per_weight(absmean(w_OI, scale, group), w_OI.shape[1]), threshold)
+    kept_AGS = spans(code_OI, scale, group)
     total_AG = (spans(w_OI, scale, group) * kept_AGS).sum(-1, dtype=torch.float64)
-    return _never_zero((total_AG / kept_AGS.abs().sum(-1).clamp_min(1)).float())
+    return code_OI, _as_half((total_AG / kept_AGS.abs().sum(-1).clamp_min(1)).float())
 
 
 def codes(w_OI: Tensor, s: Tensor, threshold: float = ROUND_TO_NEAREST) -> Tensor:
@@ -58,7 +65,8 @@ def absmax_int8(x: Tensor) -> tuple[Tensor, Tensor]:
     What is not finite makes the token's scale not finite, so that it is not lost in the codes.
     """
     wide = x.to(torch.promote_types(x.dtype, torch.float32))
-    scale = _never_zero(wide.abs().amax(-1, keepdim=True).float() / 127)
+    largest = wide.abs().amax(-1, keepdim=True).float()
+    scale = _never_zero(largest / largest.new_tensor(127))  # by a number, CUDA would multiply with 1/127, rounded
     return (wide / scale).round().nan_to_num(0).clamp(-127, 127).to(torch.int8), scale
 
 
@@ -88,12 +96,19 @@ def ternary_already(w_OI: Tensor, group: int = 0) -> tuple[Scale, int] | None:
     kinds: list[tuple[Scale, int]] = [("tensor", 0), ("channel", 0)]
     if group and w_OI.shape[1] % group == 0:
         kinds.append(("group", group))
-    for scale, width in kinds:
-        size_AGS = spans(w_OI.detach(), scale, width).abs()
-        one_size = (size_AGS == 0) | (size_AGS == size_AGS.amax(-1, keepdim=True))
-        if bool(one_size.all()) and int(size_AGS.count_nonzero()) > size_AGS[..., 0].numel():
-            return scale, width
-    return None
+    return next((kind for kind in kinds if _one_size(w_OI.detach(), *kind)), None)
+
+
+def _one_size(w_OI: Tensor, scale: Scale, group: int) -> bool:
+    size_AGS = spans(w_OI, scale, group).abs()
+    alike = (size_AGS == 0) | (size_AGS == size_AGS.amax(-1, keepdim=True))
+    return bool(alike.all()) and int(size_AGS.count_nonzero()) > size_AGS[..., 0].numel()
+
+
+def _as_half(scale: Tensor) -> Tensor:
+    """The nearest normal float16, and 1 for 0. Above 65,504 it stays: the largest would hide it, and infinity."""
+    half = scale.clamp_min(torch.finfo(torch.float16).smallest_normal).half().to(scale)
+    return torch.where(scale == 0, 1, torch.where(half.isinf(), scale, half))
 
 
 def _never_zero(scale: Tensor) -> Tensor:

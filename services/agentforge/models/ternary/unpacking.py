@@ -54,7 +54,7 @@ def _layer(name: str, entry: dict[str, Any], opened: Opened) -> PackedLinear:
     code_OI = unpack_2bit(packed, outputs) if bits == "2" else unpack_base3(packed, (outputs, inputs))
     bias = opened.tensors.get(f"{name}.bias")
     bias = None if bias is None else bias.float()
-    return PackedLinear(code_OI, opened.tensors[f"{name}.weight.scales"], bias, Mode(**entry))
+    return PackedLinear(code_OI, opened.tensors[f"{name}.weight.scales"].float(), bias, Mode(**entry))
 
 
 def _plain(opened: Opened) -> dict[str, Tensor]:
