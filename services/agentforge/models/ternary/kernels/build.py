@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import logging
 import os
 import platform
 import shutil
@@ -40,6 +41,7 @@ VARIANTS = {
     "x86_64": {"avx512": AVX2 + AVX512, "avx2": AVX2},
     "aarch64": {"neon": ["-march=armv8.2-a+dotprod"]},
 }
+_log = logging.getLogger(__name__)
 VARIANTS |= {"AMD64": VARIANTS["x86_64"], "arm64": VARIANTS["aarch64"]}
 
 
@@ -85,6 +87,7 @@ def _name(key: str, file: Path) -> str:
 
 def _compile(place: Path, key: str) -> Path:
     compiler = _compiler()
+    _log.warning("Compiling the kernels of ternary layers with %s, once: up to a minute.", compiler)
     flags = VARIANTS.get(platform.machine(), {})
     with tempfile.TemporaryDirectory(dir=place) as folder:
         objects = []

@@ -6,6 +6,10 @@ Shapes: M tokens, N outputs, K inputs, G groups of inputs that share a scale.
 from __future__ import annotations
 
 import ctypes
+import functools
+import logging
+import os
+from itertools import chain
 
 import torch
 import torch.nn.functional as F
@@ -13,12 +17,13 @@ from torch import Tensor, nn
 
 from agentforge.kit.errors import InvalidInput
 from agentforge.models.ternary.kernels import layout
-from agentforge.models.ternary.kernels.library import Kernel, choose
+from agentforge.models.ternary.kernels.library import VARIABLE, Kernel, choose
 from agentforge.models.ternary.kernels.tiles import Prepared, codes, prepare
-from agentforge.models.ternary.linear import BitLinear, finished, rms
+from agentforge.models.ternary.linear import BitLinear, Mode, finished, rms
 from agentforge.models.ternary.packed_linear import PackedLinear
 from agentforge.models.ternary.quantise import absmax_int8, per_weight
 
+_log = logging.getLogger(__name__)
 MOST_COLUMNS = 132_104  # plain torch sums in float32, exact below 2**24; the kernels' int32 holds more
 
 
@@ -57,9 +62,7 @@ class KernelLinear(nn.Module):
     def __init__(self, layer: BitLinear | PackedLinear) -> None:
         super().__init__()
         mode = layer.mode
-        if mode.group % 16 or mode.strength != 1:
-            message = f"kernels compute at strength 1 with groups of multiples of 16, not {mode}"
-            raise InvalidInput(message, reason="NO_KERNEL", field="mode", next_step="Take a scale by channel.")
+        _check(mode, 16)
         self.in_features, self.out_features, self.mode = layer.in_features, layer.out_features, mode
         self.prepared = prepare(layer.codes())
         self.scale_GN = _rows(layer.scales().t().expand(-1, layer.out_features))
@@ -96,9 +99,43 @@ def _rows(x_GN: Tensor) -> Tensor:
     return F.pad(x_GN.float(), (0, -x_GN.shape[1] % 16)).contiguous()
 
 
+def _check(mode: Mode, least: int) -> None:
+    if mode.group % least or mode.strength != 1:
+        message = f"kernels compute at strength 1 with groups of multiples of {least}, not {mode}"
+        raise InvalidInput(message, reason="NO_KERNEL", field="mode", next_step="Take a scale by channel.")
+
+
 def use_kernels(model: nn.Module) -> list[str]:
-    """Every ternary layer of the model computes by kernel from here on. It can then no longer learn."""
+    """Every ternary layer computes by a kernel of the device that it is on from here on. It can no longer learn."""
     found = {n: m for n, m in model.named_modules() if isinstance(m, BitLinear | PackedLinear)}
     for name, layer in found.items():
-        model.set_submodule(name, KernelLinear(layer))
+        model.set_submodule(name, _fast(layer))
     return list(found)
+
+
+def _fast(layer: BitLinear | PackedLinear) -> nn.Module:
+    device = next(chain(layer.parameters(), layer.buffers())).device
+    if device.type != "cuda":
+        return KernelLinear(layer)
+    _check(layer.mode, 32)
+    kind = on_gpu(torch.cuda.get_device_capability(device), os.environ.get(VARIABLE, ""))
+    return kind(layer.codes(), layer.scales(), layer.bias, layer.mode)
+
+
+@functools.cache
+def on_gpu(capability: tuple[int, int], wanted: str = "") -> type[PackedLinear]:
+    """The layer for such a GPU: by Triton, or in plain torch, which is said once."""
+    if wanted == "torch":
+        return PackedLinear
+    try:
+        from agentforge.models.ternary.kernels.triton_product import LEAST_CAPABILITY, TritonLinear
+    except ImportError as error:
+        return _plain_on_gpu(str(error))
+    if capability < LEAST_CAPABILITY:
+        return _plain_on_gpu(f"int8 in Triton takes compute capability {LEAST_CAPABILITY}, not {capability}")
+    return TritonLinear
+
+
+def _plain_on_gpu(reason: str) -> type[PackedLinear]:
+    _log.warning("Ternary layers on this GPU unpack their weights at every call, in plain torch: %s", reason)
+    return PackedLinear
