@@ -41,21 +41,32 @@ def chat(options: ChatOptions) -> int:
         message = f"--no-thoughts and {asked} exclude each other"
         raise InvalidInput(message, reason="CONFLICTING_OPTIONS", field=asked, next_step="Leave one of them out.")
     loaded = load(options.model, trust_remote_code=options.trust_remote_code)
-    from agentforge.train.talk import Talker
-
     thinker = None if options.no_thoughts else _thinker(loaded, options, asked)
-    talker = Talker(
-        loaded, max_new_tokens=options.max_new_tokens, temperature=options.temperature, seed=options.seed,
-        thinker=thinker,
-    )  # fmt: skip
+    talker, engine = _talker(loaded, options, thinker)
     for prompt in options.prompts:
         talker.ids(prompt)  # what cannot be asked is told before anything is answered
     typed = not options.prompts and sys.stdin.isatty() and not options.as_json
     if typed:
-        print(f"{loaded.directory}: every line is answered by itself; Ctrl-D ends.", file=sys.stderr)
+        by = f" (computed by {engine})" if engine else ""
+        print(f"{loaded.directory}{by}: every line is answered by itself; Ctrl-D ends.", file=sys.stderr)
     for prompt in options.prompts or _lines(typed=typed):
-        _answer(talker, prompt, options, typed=typed)
+        _answer(talker, prompt, options, engine, typed=typed)
     return 0
+
+
+def _talker(loaded: LoadedModel, options: ChatOptions, thinker: Thinker | None) -> tuple[Talker, str | None]:
+    """And what computes the model, if it is ternary."""
+    from agentforge.train.engine import TORCH, runner, use_kernels
+    from agentforge.train.talk import Talker
+
+    engine = use_kernels(loaded.model)
+    thinks = thinker is not None and thinker.habits.threshold is not None
+    by = None if thinks or engine in (None, TORCH) else runner(loaded.model)
+    talker = Talker(
+        loaded, max_new_tokens=options.max_new_tokens, temperature=options.temperature, seed=options.seed,
+        thinker=thinker, runner=by,
+    )  # fmt: skip
+    return talker, engine if by is None else by.name
 
 
 def _thinker(loaded: LoadedModel, options: ChatOptions, asked: str) -> Thinker | None:
@@ -112,10 +123,12 @@ def _lines(*, typed: bool) -> Iterator[str]:
             yield line
 
 
-def _answer(talker: Talker, prompt: str, options: ChatOptions, *, typed: bool) -> None:
+def _answer(talker: Talker, prompt: str, options: ChatOptions, engine: str | None, *, typed: bool) -> None:
     if options.as_json:
         said = talker.say(prompt)
         line: dict[str, Any] = {"prompt": prompt, "text": said.text}
+        if engine:
+            line["engine"] = engine
         if options.show_thoughts:
             line["thoughts"] = [asdict(thought) for thought in said.thoughts]
         print(json.dumps(line, ensure_ascii=False), flush=True)

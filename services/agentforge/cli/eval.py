@@ -30,10 +30,12 @@ def evaluate(options: EvalOptions) -> int:
     harness = _harness(options)
     loaded = load(options.model, trust_remote_code=options.trust_remote_code, offline=harness is None)
     from agentforge.data.codec import Codec
+    from agentforge.train.engine import use_kernels
     from agentforge.train.examine import examine, plan
 
     codec = Codec(loaded.tokenizer)
     planned = plan(loaded, codec, options.items, options.families)
+    engine = use_kernels(loaded.model)
     measured: list[Measurement] = []
     for one in examine(loaded, codec, planned):
         measured.append(one)
@@ -42,12 +44,15 @@ def evaluate(options: EvalOptions) -> int:
     others = harness.run(loaded) if harness is not None else {}
     if options.as_json:
         report = _report(loaded.directory, measured, planned.skipped)
+        report |= {"engine": engine} if engine else {}
         print(json.dumps({**report, "lm_eval": others} if others else report))
         return 0
     for task, numbers in others.get("tasks", {}).items():
         for name, value in numbers.items():
             if isinstance(value, float):
                 print(f"{f'{task} {name}':<30} {value:.4g}  (n={numbers['n']})")
+    if engine:
+        print(f"ternary layers computed by {engine}", file=sys.stderr)
     for name, why in planned.skipped.items():
         print(f"not measured: {name}: {why}", file=sys.stderr)
     return 0

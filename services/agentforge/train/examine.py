@@ -19,6 +19,7 @@ from agentforge.data.tasks import FAMILIES
 from agentforge.kit.errors import InvalidInput
 from agentforge.kit.measure import Measurement
 from agentforge.models.thoughts.saving import load_thinker
+from agentforge.train.engine import parameters
 from agentforge.train.evaluate import (
     ROOM,
     answer_accuracy,
@@ -72,7 +73,7 @@ def examine(loaded: LoadedModel, codec: Codec, planned: Plan) -> Iterator[Measur
     where the model has the habit of thinking."""
     model = loaded.model
     thinker = load_thinker(loaded.directory, model, loaded.tokenizer)
-    yield Measurement("parameters", model.num_parameters(), "1", "counted in the tensors", 1)
+    yield Measurement("parameters", parameters(model), "1", "counted in the tensors", 1)
     nats, count, asked = 0.0, 0, 0
     for family, items in planned.items.items():
         (measured,) = answer_accuracy(model, codec, items, prefix="")

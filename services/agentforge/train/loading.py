@@ -13,7 +13,15 @@ from agentforge.data.tokenizer import check_fits, load_tokenizer
 from agentforge.kit.errors import DataLoss, InvalidInput
 from agentforge.models import TitanConfig  # registers our classes with the Auto classes
 from agentforge.models.ternary import record
-from agentforge.train.directory import check_trained_with, check_weights, model_directory, read_json, refuse_code
+from agentforge.models.ternary.unpacking import load_packed
+from agentforge.train.directory import (
+    check_trained_with,
+    check_weights,
+    is_packed,
+    model_directory,
+    read_json,
+    refuse_code,
+)
 from agentforge.train.machine import device
 
 if TYPE_CHECKING:
@@ -32,17 +40,14 @@ class LoadedModel:
 
 
 def load_model(path: Path, *, trust_remote_code: bool = False) -> LoadedModel:
-    """Everything that can be told from the files is told before the weights are read."""
+    """Everything that can be told from the files is told before the weights are read. Ternary stays ternary."""
     directory = model_directory(path)
     described = read_json(directory / "config.json")
     config = _config(directory, described, trust_remote_code)
     tokenizer = _tokenizer(directory, trust_remote_code)
     check_fits(tokenizer, config.get_text_config().vocab_size)
     check_trained_with(directory, tokenizer)
-    check_weights(directory)
-    model = _weights(directory, config, trust_remote_code)
-    if (directory / record.FILE).is_file():
-        record.restore(directory, model)
+    model = _packed(directory) if is_packed(directory) else _plain(directory, config, trust_remote_code)
     model.to(device()).eval()
     # What the directory says about sampling is put aside, so that greedy is greedy for every model.
     model.generation_config = GenerationConfig(eos_token_id=tokenizer.eos_token_id)  # type: ignore[no-untyped-call]
@@ -82,6 +87,22 @@ def _tokenizer(directory: Path, trust: bool) -> PreTrainedTokenizerFast:
     except Exception as error:  # the Rust tokenizer raises a bare Exception at a damaged file
         message = f"{directory}: the tokenizer cannot be read: {error}"
         raise DataLoss(message, reason="BROKEN_FILE", field="tokenizer.json") from error
+
+
+def _packed(directory: Path) -> Any:
+    try:
+        return load_packed(directory)
+    except (OSError, RuntimeError, ValueError, AttributeError) as error:  # a config.json of another model
+        message = f"{directory}: the packed weights do not fit the model in config.json: {error}"
+        raise DataLoss(message, reason="BROKEN_FILE", field=str(directory)) from error
+
+
+def _plain(directory: Path, config: Any, trust: bool) -> Any:
+    check_weights(directory)
+    model = _weights(directory, config, trust)
+    if (directory / record.FILE).is_file():
+        record.restore(directory, model)
+    return model
 
 
 def _weights(directory: Path, config: Any, trust: bool) -> Any:

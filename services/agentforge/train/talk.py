@@ -18,6 +18,7 @@ from agentforge.kit.errors import InvalidInput
 from agentforge.kit.rng import Rng
 from agentforge.models.thoughts.speak import HadThought, Heard, speak
 from agentforge.models.thoughts.thinker import Thinker
+from agentforge.train.engine import Runner
 from agentforge.train.loading import LoadedModel
 
 if TYPE_CHECKING:
@@ -43,12 +44,12 @@ class Said:
 class Talker:
     """Every prompt is answered by itself: nothing is remembered from one to the next.
 
-    With a thinker, thoughts are had as its habits say.
+    With a thinker, thoughts are had as its habits say. Where none are had, a runner says the same, sooner.
     """
 
     def __init__(
         self, loaded: LoadedModel, *, max_new_tokens: int = 128, temperature: float = 0.0, seed: int = 0,
-        thinker: Thinker | None = None,
+        thinker: Thinker | None = None, runner: Runner | None = None,
     ) -> None:  # fmt: skip
         if temperature != 0 and not _COOLEST <= temperature <= _HOTTEST:
             message = f"a temperature of {temperature} is neither 0 (greedy) nor from {_COOLEST} to {_HOTTEST:g}"
@@ -56,6 +57,7 @@ class Talker:
         self.loaded, self.codec = loaded, Codec(loaded.tokenizer)
         self.max_new_tokens, self.temperature, self.seed = max_new_tokens, temperature, seed
         self.thinker = thinker if thinker is not None and thinker.habits.threshold is not None else None
+        self.runner = runner if self.thinker is None else None
         self._said = 0
 
     def ids(self, prompt: str) -> list[int]:
@@ -91,10 +93,13 @@ class Talker:
     ) -> Said:
         """`hear` gets what is said in pieces as they come; `think` each thought when it has been had."""
         ids, voice = self.ids(prompt), _Voice(self.codec, hear)
-        seed = Rng(self.seed, "chat", self._said).seed
+        dice = Rng(self.seed, "chat", self._said)
         self._said += 1
         if self.thinker is None:
-            self._generate(ids, voice, seed)
+            if self.runner is None:
+                self._generate(ids, voice, dice.seed)
+            else:
+                self._run(self.runner, ids, voice, dice)
             return Said(voice.text, [])
 
         def heard(each: Heard) -> None:
@@ -104,7 +109,7 @@ class Talker:
                 voice.add([each.what])
 
         how: dict[str, Any] = {"eos": self.codec.eos, "pad": self.codec.pad, "temperature": self.temperature}
-        (spoken,) = speak(self.thinker, [ids], [self._room(len(ids))], **how, seed=seed, hear=heard)
+        (spoken,) = speak(self.thinker, [ids], [self._room(len(ids))], **how, seed=dice.seed, hear=heard)
         voice.end()
         return Said(voice.text, [Thought(had.after, self._texts(had), had.alpha) for had in spoken.thoughts])
 
@@ -127,6 +132,13 @@ class Talker:
         self.loaded.model.generate(
             input_ids=ids_1T, attention_mask=torch.ones_like(ids_1T), generation_config=how, streamer=voice
         )
+
+    def _run(self, runner: Runner, ids: list[int], voice: _Voice, dice: Rng) -> None:
+        for token in runner.answer(ids, self._room(len(ids)), self.temperature, dice.torch()):
+            if token == self.codec.eos:
+                break
+            voice.add([token])
+        voice.end()
 
     def _room(self, given: int) -> int:
         """Tokens that may be said; a thought before the last of them must have positions, too."""
