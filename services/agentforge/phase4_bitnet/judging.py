@@ -11,7 +11,7 @@ from agentforge.data import scoring
 from agentforge.data.codec import Codec
 from agentforge.data.items import Item
 from agentforge.data.splits import Split
-from agentforge.kit.context import PhaseContext
+from agentforge.kit.audience import Audience
 from agentforge.kit.measure import Measurement
 from agentforge.models.thoughts.speak import speak
 from agentforge.models.thoughts.thinker import Thinker
@@ -34,7 +34,7 @@ class Judged:
         return {one.name.removeprefix("bitnet/"): one.value for one in self.measured}
 
 
-def judge(context: PhaseContext, start: Start, models: Mapping[str, Any]) -> Judged:
+def judge(context: Audience, start: Start, models: Mapping[str, Any]) -> Judged:
     """`models`: INPUT first, then what is compared with it."""
     test = start.items(Split.TEST, start.config.evaluation.test_items)
     found: list[Measurement] = []
@@ -50,14 +50,19 @@ def judge(context: PhaseContext, start: Start, models: Mapping[str, Any]) -> Jud
 
 def numbers_of(start: Start, who: str, model: Any, test: Sequence[Item]) -> list[Measurement]:
     """Loss, perplexity and exact answers; these with thoughts too, where the input thinks."""
-    codec, batch, prefix = start.codec, start.config.evaluation.batch, f"bitnet/{who}"
-    loss = item_loss(model, codec, test, name=f"{prefix}/loss", batch=batch)
-    found = [loss, *perplexity(loss, f"{prefix}/perplexity")]
-    found += _accuracy(test, answers(model, codec, test, batch=batch), prefix)
-    thinker = start.thinker(model)
+    found, thinker = plain_numbers(start, who, model, test), start.thinker(model)
     if thinker is not None:
-        found += _accuracy(test, spoken(thinker, codec, test, batch), prefix + WITH_THOUGHTS)
+        said = spoken(thinker, start.codec, test, start.config.evaluation.batch)
+        found += _accuracy(test, said, f"bitnet/{who}{WITH_THOUGHTS}")
     return found
+
+
+def plain_numbers(start: Start, who: str, model: Any, items: Sequence[Item]) -> list[Measurement]:
+    """Without thoughts."""
+    codec, batch, prefix = start.codec, start.config.evaluation.batch, f"bitnet/{who}"
+    loss = item_loss(model, codec, items, name=f"{prefix}/loss", batch=batch)
+    found = [loss, *perplexity(loss, f"{prefix}/perplexity")]
+    return [*found, *_accuracy(items, answers(model, codec, items, batch=batch), prefix)]
 
 
 def _accuracy(items: Sequence[Item], said: Sequence[str], prefix: str) -> list[Measurement]:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from agentforge.data.splits import Split
+from agentforge.kit.audience import Audience
 from agentforge.kit.context import PhaseContext
 from agentforge.phase4_bitnet.calibration import Layer, calibrate, modes_of, sensitivities
 from agentforge.phase4_bitnet.config import BitNetConfig
 from agentforge.phase4_bitnet.judging import FINETUNED, INPUT, ROUNDED, Judged, judge
 from agentforge.phase4_bitnet.packing import packed_numbers
 from agentforge.phase4_bitnet.publish import Made, publish
+from agentforge.phase4_bitnet.rounds import finetune
 from agentforge.phase4_bitnet.start import Start, load_start
-from agentforge.phase4_bitnet.training import STAGE, fine_tuning
 from agentforge.train.machine import settled
-from agentforge.train.stages import Stages
-from agentforge.train.state import put_tensors
 
 
 def run(context: PhaseContext, config: BitNetConfig) -> None:
@@ -23,15 +20,13 @@ def run(context: PhaseContext, config: BitNetConfig) -> None:
         start = load_start(context.inputs.one("model"), config)
         check_items(start)
         layers = calibration(context, start)
-    stages = Stages(context, {STAGE: config.train.steps}, start.codec.digest)
-    finished = stages.run(STAGE, partial(fine_tuning, start, modes_of(layers)))
+    modes = modes_of(layers)
+    finetuned, curve = finetune(context, start, modes)
     with settled(config.train):
-        rounded, finetuned = (start.ternary(modes_of(layers)) for _ in range(2))
-        put_tensors(finetuned, finished.tensors)
-        judged = judge(context, start, {INPUT: start.model, ROUNDED: rounded, FINETUNED: finetuned})
+        judged = judge(context, start, {INPUT: start.model, ROUNDED: start.ternary(modes), FINETUNED: finetuned})
         packed = packed_numbers(start, finetuned, judged.items, context.scratch)
         judged = Judged([*judged.measured, *packed], judged.items)
-        publish(context, start, Made(finetuned, layers, finished.curve), judged)
+        publish(context, start, Made(finetuned, layers, curve), judged)
 
 
 def check_items(start: Start) -> None:
@@ -41,7 +36,7 @@ def check_items(start: Start) -> None:
     start.items(Split.TEST, start.config.evaluation.test_items)
 
 
-def calibration(context: PhaseContext, start: Start) -> list[Layer]:
+def calibration(context: Audience, start: Start) -> list[Layer]:
     """Nothing of it depends on the training: a resumed run finds the same again."""
     config = start.config.calibration
     items = start.calibration(config.samples)

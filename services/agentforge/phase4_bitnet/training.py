@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -18,8 +18,7 @@ from agentforge.phase4_bitnet.config import LossConfig
 from agentforge.phase4_bitnet.start import Start
 from agentforge.train.evaluate import item_loss
 from agentforge.train.loop import Training, model_loss
-
-STAGE = "finetuned"
+from agentforge.train.state import put_tensors
 
 
 def strength(step: int, steps: int, warmup: float) -> float:
@@ -56,13 +55,19 @@ class TernaryLoss:
         return total
 
 
-def fine_tuning(start: Start, modes: dict[str, Mode]) -> Training:
+def fine_tuning(
+    start: Start, modes: dict[str, Mode], name: str, before: Mapping[str, Tensor] | None = None
+) -> Training:
+    """`before`: what an earlier round left, ternary already; it needs no warm-up."""
     model, config = start.ternary(modes), start.config
+    if before is not None:
+        put_tensors(model, before)
+    warmup = config.warmup if before is None else 0.0
     selection = start.items(Split.SELECTION, config.evaluation.items)
     teacher = start.model.eval()
-    loss = TernaryLoss(config.loss, teacher, lambda step: strength(step, config.train.steps, config.warmup))
+    loss = TernaryLoss(config.loss, teacher, lambda step: strength(step, config.train.steps, warmup))
     training = Training(
-        model, start.rows(), config.train, name=f"bitnet/training/{STAGE}", loss_of=loss,
+        model, start.rows(), config.train, name=f"bitnet/training/{name}", loss_of=loss,
         evaluate=lambda: selection_loss(start, model, selection),
     )  # fmt: skip
     loss.step_of = lambda: training.step

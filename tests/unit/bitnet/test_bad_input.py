@@ -19,7 +19,8 @@ from agentforge.kit.inputs import InputPath
 from agentforge.phase4_bitnet.admission import check
 from agentforge.phase4_bitnet.config import BitNetConfig
 from tests import pico
-from tests.unit.bitnet.phases import Attempt, ask, small
+from tests.attempts import Attempt
+from tests.unit.bitnet.phases import ask, small
 
 Change = Callable[[Path], object]
 

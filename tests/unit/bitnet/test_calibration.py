@@ -59,11 +59,12 @@ UNITS = 127 * torch.eye(4)  # one input after the other, exact in 8 bits: the ou
 
 
 def test_the_output_error_by_hand() -> None:
-    plain = layer([[1.0, -1.0, 0.5, 0.1]], bias=True)  # mean size 0.65: codes 1, -1, 1, 0 times 0.65
-    off = (0.35**2 + 0.35**2 + 0.15**2 + 0.1**2) / (1 + 1 + 0.25 + 0.01)
-    assert output_error(plain, Mode(), UNITS) == pytest.approx(off, rel=1e-5)
-    # above 0.8 * 0.65 are two weights, of mean size 1
-    kept_exactly = (0.5**2 + 0.1**2) / 2.26
+    plain = layer([[1.0, -1.0, 0.375, 0.125]], bias=True)  # mean size 0.625: codes 1, -1, 1, 0 times 0.625
+    squares = 1 + 1 + 0.375**2 + 0.125**2
+    off = 0.375**2 + 0.375**2 + 0.25**2 + 0.125**2
+    assert output_error(plain, Mode(), UNITS) == pytest.approx(off / squares, rel=1e-5)
+    # above 0.8 * 0.625 are two weights, of mean size 1
+    kept_exactly = (0.375**2 + 0.125**2) / squares
     survivors = Mode(threshold=0.8, fit="survivors")
     assert output_error(plain, survivors, UNITS) == pytest.approx(kept_exactly, rel=1e-5)
     assert output_error(layer([[0.0] * 4]), Mode(), UNITS) == 0

@@ -24,7 +24,7 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"loss": {"task": 0, "distillation": 0}}, "loss", "nothing would be learned"),
     ({"loss": {"temperature": 0}}, "loss.temperature", "0.1"),
     ({"warmup": 1.0}, "warmup", "0.9"),
-    ({"data": {"families": {}}}, "data.families", "nothing to calibrate"),
+    ({"data": {"families": {}}}, "data.families", "at least one family"),
     ({"data": {"families": {"poetry": []}}}, "data.families", "poetry"),
     ({"data": {"families": {"nested": [99]}}}, "data.families", "99"),
     ({"evaluation": {"items": 9}}, "evaluation.items", "10"),
@@ -57,4 +57,4 @@ def test_a_service_needs_no_torch() -> None:
         "from agentforge.kit.phase import load_object; load_object(PHASE.check); assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
-    assert [(slot.name, slot.min_count) for slot in PHASE.makes] == [("model", 1), ("packed", 0)]
+    assert [(slot.name, slot.min_count) for slot in PHASE.makes] == [("model", 1), ("packed", 0), ("gguf", 0)]

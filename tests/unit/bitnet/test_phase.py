@@ -24,7 +24,8 @@ from agentforge.phase4_bitnet.start import load_start
 from agentforge.train.evaluate import answers, item_loss
 from agentforge.train.loading import load_model
 from tests import pico
-from tests.unit.bitnet.phases import FAMILIES, Attempt, ask, given
+from tests.attempts import Attempt, given_model
+from tests.unit.bitnet.phases import FAMILIES, ask
 
 BOTH = pytest.mark.parametrize("case", ["titan", "llama"])
 WAYS = ("input", "rounded", "finetuned")
@@ -92,7 +93,7 @@ def test_the_output_is_ternary_and_says_what_was_measured(runs: dict[str, Attemp
 
 @BOTH
 def test_the_input_is_not_touched(runs: dict[str, Attempt], volume: Path, case: str) -> None:
-    assert given(volume, f"mine/{case}") == runs[case].ref, "the digest from before"
+    assert [given_model(volume, case)] == runs[case].refs, "the digest from before"
 
 
 def test_sizes_are_those_of_the_packed_file(runs: dict[str, Attempt]) -> None:

@@ -2,34 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import signal
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from agentforge.kit.checkpoints import Checkpoints
 from agentforge.kit.context import RunStopped
-from tests.unit.bitnet.phases import Attempt, Killed, Record, ask, finish, start_worker, until
+from tests.attempts import Attempt, Killed, Record
+from tests.unit.bitnet.phases import ask
+from tests.workers import kill_when, succeed, works_at
 
 
-def test_killed_after_every_checkpoint(volume: Path, calm: Attempt, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_killed_after_every_checkpoint(volume: Path, calm: Attempt) -> None:
     """Within the warm-up, at its end, and between training and judging."""
-    run = ask(volume, "killed", "llama")
-    original = Checkpoints.save
-
-    def save(self: Checkpoints, step: int, write: Callable[[Path], None]) -> object:
-        original(self, step, write)
-        raise Killed
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Checkpoints, "save", save)
-        for step in (2, 4):
-            with pytest.raises(Killed):
-                run.go()
-            assert Checkpoints(run.run.checkpoints_path).newest_step() == step
-            run = run.again()
+    run = ask(volume, "killed", "llama").killed_at_checkpoints([2, 4])
 
     def while_told(kind: str, payload: Record) -> None:
         if payload.get("name") == "bitnet/packed/loss":
@@ -67,18 +53,15 @@ def test_workers_that_are_killed(volume: Path, model: str) -> None:
         "packing": {"packed": "2"},
     }
     whole, run = (ask(volume, f"{name}-{model}", model, **longer) for name in ("long", "storm"))
-    finish(whole)
+    succeed(whole.run)
     for stage in ("finetuned", "test"):
-        process = start_worker(run)
-        until(run, lambda record, stage=stage: record.get("progress", {}).get("message") == stage)  # type: ignore[misc]
-        os.kill(process.pid, signal.SIGKILL)
-        assert process.wait(30) == -signal.SIGKILL
-    finish(run)
+        kill_when(run.run, works_at(stage))
+    succeed(run.run)
     assert run.files == whole.files
 
 
 @pytest.mark.slow
 def test_a_worker_gives_the_same_bytes(volume: Path, calm: Attempt) -> None:
     twin = ask(volume, "by-a-worker", "llama")
-    finish(twin)
+    succeed(twin.run)
     assert twin.files == calm.files

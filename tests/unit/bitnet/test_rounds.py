@@ -1,0 +1,45 @@
+"""Another training follows while a bound is not kept on the selection split, and not after that."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.attempts import Attempt, Record
+from tests.unit.bitnet.phases import ask
+
+# Too slow to learn back what rounding by the paper's thresholds loses.
+WORSE: Record = {
+    "train": {"lr": 1e-9, "muon_lr": 1e-9, "embedding_lr": 1e-9},
+    "calibration": {"thresholds": False},
+    "bounds": {"nats": 0.0},
+}
+
+
+@pytest.fixture(scope="module")
+def whole(volume: Path) -> Attempt:
+    return ask(volume, "rounds", "llama", rounds=2, **WORSE).go()
+
+
+def test_outside_the_bound_another_round_is_trained(whole: Attempt) -> None:
+    """As many as were asked for, and the last one is not asked whether it was enough."""
+    assert {"bitnet/training/finetuned/loss", "bitnet/training/finetuned_2/loss"} <= whole.names()
+    told = [line for line in whole.logs().splitlines() if "selection split" in line]
+    assert len(told) == 1 and told[0].endswith("outside its bounds: another round is trained"), told
+    curve = json.loads(whole.files["training.json"])["bitnet"]["curve"]
+    assert [point["step"] for point in curve if "loss" in point] == list(range(1, 9))
+
+
+def test_inside_the_bound_it_is_enough(volume: Path) -> None:
+    run = ask(volume, "enough", "llama", rounds=3, bounds={"nats": 100.0, "accuracy": 1.0}).go()
+    assert "bitnet/training/finetuned_2/loss" not in run.names()
+    assert [line for line in run.logs().splitlines() if line.endswith("inside its bounds")]
+
+
+def test_killed_in_the_second_round_it_goes_on_to_the_same_bytes(volume: Path, whole: Attempt) -> None:
+    run = ask(volume, "rounds-killed", "llama", rounds=2, **WORSE).killed_at_checkpoints([2, 4, 6])
+    run = run.go()
+    assert "bitnet/training/finetuned/loss" not in run.names(), "the first is not trained again"
+    assert run.files == whole.files
