@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,12 +9,22 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from agentforge.data.tokenizer import read_backend
+from agentforge.kit.checks import violations
 from agentforge.kit.errors import DataLoss, FailedPrecondition, ForgeError, InvalidInput, Violation
 from agentforge.kit.inputs import InputPath
 from agentforge.models.fields_titan import MODEL_TYPE
 from agentforge.models.ternary.groups import misfit
 from agentforge.phase4_bitnet.config import BitNetConfig
-from agentforge.train.directory import TERNARY, check_weights, model_directory, read_json, refuse_code
+from agentforge.phase4_bitnet.exportable import check_gguf
+from agentforge.train.directory import (
+    TERNARY,
+    check_kind,
+    check_weights,
+    model_directory,
+    positions,
+    read_json,
+    refuse_code,
+)
 
 PACKED = "packed.safetensors"  # as models/ternary names it, which needs torch
 _TITANS = (
@@ -34,36 +43,22 @@ def check(config: BitNetConfig, inputs: list[InputPath]) -> list[Violation]:
 
 
 def _model(config: BitNetConfig, given: InputPath) -> list[Violation]:
-    field = f"inputs.{given.name}"
     try:
         directory = model_directory(given.path)
         described = read_json(directory / "config.json")
         check_not_ternary(directory)
         check_weights(directory)
+        widths = _widths(directory, titan=described.get("model_type") == MODEL_TYPE)
     except ForgeError as error:
-        return _violations(error, field)
-    checks: tuple[tuple[str, Callable[[], None]], ...] = (
-        (field, partial(_check_kind, described)),
-        (field, partial(_check_tokenizer, directory)),
-        (field, partial(_check_layers, config, directory, described)),
-        ("data.length", partial(_check_positions, config, described)),
+        return error.at(given.field)
+    return violations(
+        (given.field, partial(check_kind, described)),
+        (given.field, partial(_check_tokenizer, directory)),
+        (given.field, partial(_check_layers, directory, widths)),
+        ("ternary.group", partial(_check_groups, config.ternary.group, widths)),
+        ("data.length", partial(_check_positions, config.data.length, described)),
+        ("packing.gguf", partial(check_gguf, config, directory, described, widths)),
     )
-    return [violation for where, each in checks for violation in _found(where, each)]
-
-
-def _found(field: str, each: Callable[[], None]) -> list[Violation]:
-    try:
-        each()
-    except ForgeError as error:
-        return _violations(error, field)
-    return []
-
-
-def _violations(error: ForgeError, field: str) -> list[Violation]:
-    """Of several each is told, with its own way out; where a setting is meant, by the setting's name."""
-    where = "ternary.group" if error.reason == "GROUP_MISFIT" else field
-    every = error.violations or (Violation(field, error.message, error.reason, error.next_step),)
-    return [Violation(where, each.message, each.reason, each.next_step) for each in every]
 
 
 def check_not_ternary(directory: Path) -> None:
@@ -75,12 +70,6 @@ def check_not_ternary(directory: Path) -> None:
             raise FailedPrecondition(message, reason="ALREADY_TERNARY", field=str(directory), next_step=step)
 
 
-def _check_kind(described: dict[str, Any]) -> None:
-    """Which names transformers knows, only torch can tell; that there is none, anyone."""
-    if not isinstance(described.get("model_type"), str):
-        raise InvalidInput("config.json names no model_type", reason="UNKNOWN_MODEL_TYPE", field="model_type")
-
-
 def _check_tokenizer(directory: Path) -> None:
     settings = directory / "tokenizer_config.json"
     if settings.is_file():
@@ -88,12 +77,14 @@ def _check_tokenizer(directory: Path) -> None:
     read_backend(directory)
 
 
-def _check_layers(config: BitNetConfig, directory: Path, described: dict[str, Any]) -> None:
-    widths = _widths(directory, titan=described.get("model_type") == MODEL_TYPE)
+def _check_layers(directory: Path, widths: dict[str, int]) -> None:
     if not widths:
         message = f"{directory} has no layer that can be ternary (q_proj to down_proj, as Llama's are named)"
         raise InvalidInput(message, reason="NO_LAYERS", field=str(directory), next_step="Give a Titan or a Llama.")
-    found = (misfit(name, width, config.ternary.group) for name, width in sorted(widths.items()))
+
+
+def _check_groups(group: int, widths: dict[str, int]) -> None:
+    found = (misfit(name, width, group) for name, width in sorted(widths.items()))
     misfits = [each for each in found if each is not None]
     if misfits:
         raise InvalidInput.of(misfits)
@@ -116,12 +107,8 @@ def _widths(directory: Path, *, titan: bool) -> dict[str, int]:
     return found
 
 
-def _check_positions(config: BitNetConfig, described: dict[str, Any]) -> None:
-    inner = described.get("text_config")  # the part about text, in models that have others
-    text = inner if isinstance(inner, dict) else described
-    context = text.get("max_position_embeddings")
-    if described.get("model_type") == MODEL_TYPE or not isinstance(context, int) or context <= 0:
-        return
-    if config.data.length > context:
-        message = f"rows of {config.data.length:,} tokens are longer than the {context:,} positions of the model"
+def _check_positions(length: int, described: dict[str, Any]) -> None:
+    context = positions(described)
+    if context is not None and length > context:
+        message = f"rows of {length:,} tokens are longer than the {context:,} positions of the model"
         raise InvalidInput(message, reason="SEQUENCE_TOO_LONG", field="data.length", next_step="Take shorter rows.")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
-from agentforge.data.tasks import check_difficulties, family
+from agentforge.data.config import FamiliesConfig, HeldOutConfig
 from agentforge.kit.config import PhaseConfig, StrictModel, Unfit
 from agentforge.kit.phase import PhaseSpec, Slot
 from agentforge.train.config import TrainConfig
@@ -74,44 +74,23 @@ class LossConfig(StrictModel):
         return self
 
 
-class DataConfig(StrictModel):
-    families: dict[str, list[int]] = Field(
-        {"arithmetic": [], "recall": [], "nested": []},
-        description="Families of tasks with their difficulties; empty: those of the family's start.",
-    )
+class DataConfig(FamiliesConfig):
     length: int = Field(256, ge=8, le=_MANY, description="Most tokens in a row.")
-
-    @field_validator("families")
-    @classmethod
-    def _known(cls, value: dict[str, list[int]]) -> dict[str, list[int]]:
-        if not value:
-            raise ValueError("at least one family is needed: there is nothing to calibrate and train on")
-        check_difficulties(value)
-        return value
-
-    def difficulty(self, name: str) -> tuple[int, ...]:
-        return tuple(self.families[name] or family(name).starter)
 
 
 class FineTuningConfig(TrainConfig):
-    """Half the usual rates and less: what is trained has learned already."""
+    """A half to a quarter of the usual rates: what is trained has learned already."""
 
     steps: int = Field(500, ge=1, le=100_000_000, description="Optimiser steps.")
     batch: int = Field(64, ge=1, le=_MANY, description="Rows of one forward pass.")
     lr: float = Field(1e-3, gt=0, description="Learning rate of AdamW.")
     embedding_lr: float | None = Field(5e-4, gt=0, description="AdamW's rate for token embeddings; null: lr.")
-    muon_lr: float = Field(0.01, gt=0, description="Learning rate of Muon, in units of orthogonal updates.")
+    muon_lr: float = Field(0.005, gt=0, description="Learning rate of Muon, in units of orthogonal updates.")
     checkpoint_every: int = Field(100, ge=0, description="Steps between checkpoints; 0: only when stopped.")
 
 
-class EvaluationConfig(StrictModel):
-    items: int = Field(100, ge=10, le=_MANY, description="Items of each family in the selection split.")
-    test_items: int = Field(250, ge=10, le=_MANY, description="Items of each family in the test split.")
-    batch: int = Field(64, ge=1, le=_MANY, description="Items of one forward pass.")
-
-
 class BoundsConfig(StrictModel):
-    """What may be lost against the input model. Whether it is kept is told; it decides nothing."""
+    """What may be lost against the input model. On the selection split it decides whether a round follows."""
 
     accuracy: float = Field(0.07, ge=0, le=1, description="Share of the input's accuracy, mean over families.")
     nats: float = Field(0.12, ge=0, le=100, description="Nats per answer token.")
@@ -122,6 +101,9 @@ class PackingConfig(StrictModel):
         None, description="Bits of a weight in a second, packed output; null: none, phase 8 packs."
     )
     embeddings: Literal[32, 8, 4] = Field(8, description="Bits of embeddings and head in packed files.")
+    gguf: Literal["TQ2_0", "TQ1_0"] | None = Field(
+        None, description="Type of ternary layers in a third output, a GGUF file for llama.cpp; null: none."
+    )
 
 
 class BitNetConfig(PhaseConfig):
@@ -133,8 +115,11 @@ class BitNetConfig(PhaseConfig):
     loss: LossConfig = Field(LossConfig(), description="What training minimises.")
     data: DataConfig = Field(DataConfig(), description="What is calibrated, trained and measured on.")
     train: FineTuningConfig = Field(FineTuningConfig(), description="Training with quantisation in the loop.")
-    evaluation: EvaluationConfig = Field(EvaluationConfig(), description="What is measured on held-out items.")
-    bounds: BoundsConfig = Field(BoundsConfig(), description="What may be lost; told, whether kept or not.")
+    rounds: int = Field(
+        3, ge=1, le=100, description="Most trainings of train.steps each: one more while a bound is not kept."
+    )
+    evaluation: HeldOutConfig = Field(HeldOutConfig(), description="What is measured on held-out items.")
+    bounds: BoundsConfig = Field(BoundsConfig(), description="What may be lost, and when enough was trained.")
     packing: PackingConfig = Field(PackingConfig(), description="Packed files.")
 
 
@@ -144,9 +129,11 @@ PHASE = PhaseSpec(
     config=BitNetConfig,
     run="agentforge.phase4_bitnet.phase:run",
     check="agentforge.phase4_bitnet.admission:check",
+    evidence="agentforge.phase4_bitnet.experiments:EXPERIMENTS",
     takes=(Slot("model", "model", description="A Titan or a Llama-like causal language model, not yet ternary."),),
     makes=(
         Slot("model", "model", description="The ternary model, with the latents that it is trained by."),
         Slot("packed", "packed", 0, 1, "The same in packed weights, where packing.packed asks for it."),
+        Slot("gguf", "gguf", 0, 1, "The same for llama.cpp, where packing.gguf asks for it: of a Llama alone."),
     ),
 )

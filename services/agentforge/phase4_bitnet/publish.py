@@ -15,6 +15,7 @@ from agentforge.models.ternary import record
 from agentforge.models.ternary.packed import save_packed
 from agentforge.models.thoughts.saving import HABITS, HEAD
 from agentforge.phase4_bitnet.calibration import Layer
+from agentforge.phase4_bitnet.export import export
 from agentforge.phase4_bitnet.judging import FINETUNED, INPUT, ROUNDED, WITH_THOUGHTS, Judged
 from agentforge.phase4_bitnet.packing import WIDTHS, bits
 from agentforge.phase4_bitnet.start import Start
@@ -78,6 +79,10 @@ def publish(context: PhaseContext, start: Start, made: Made, judged: Judged) -> 
         with context.output("packed") as directory:
             save_packed(directory, made.model, bits(start, width))
             start.codec.tokenizer.save_pretrained(directory)
+    kind = start.config.packing.gguf
+    if kind is not None and "gguf" not in context.published:
+        with context.output("gguf") as directory:
+            export(context, start, made.model, judged.items, directory, kind)
 
 
 def write(directory: Path, start: Start, made: Made, judged: Judged) -> None:

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from agentforge.data.codec import Codec
-from agentforge.data.generate import ItemStream
+from agentforge.data.generate import ItemStream, items_by_family
 from agentforge.data.items import Item
-from agentforge.data.loader import Loader
+from agentforge.data.loader import Loader, even_loader
 from agentforge.data.rows import ItemRows
-from agentforge.data.splits import Split, assert_split
-from agentforge.kit.errors import ForgeError, InvalidInput
+from agentforge.data.splits import Split
+from agentforge.kit.errors import InvalidInput
 from agentforge.kit.inputs import InputPath
 from agentforge.models.ternary.convert import convert
 from agentforge.models.ternary.linear import Mode
@@ -23,8 +23,6 @@ from agentforge.phase4_bitnet.admission import check_not_ternary
 from agentforge.phase4_bitnet.config import BitNetConfig
 from agentforge.train.directory import model_directory
 from agentforge.train.loading import load_model
-
-_ROWS_TRIED = 200  # of each family before the training: what does not fit is found now, or is very rare
 
 
 @dataclass(frozen=True)
@@ -53,24 +51,14 @@ class Start:
         rows = [
             ItemRows(self._stream(name, Split.TRAIN), self.codec, data.length) for name in sorted(data.families)
         ]
-        for each in rows:
-            for number in range(_ROWS_TRIED):
-                each.row(number)
         batch = self.config.train.batch
-        return Loader([(each, 1.0) for each in rows], batch=batch, pad=self.codec.pad, seed=self.config.seed)
+        return even_loader(rows, batch=batch, pad=self.codec.pad, seed=self.config.seed)
 
     def items(self, split: Split, count: int) -> list[Item]:
         """So many of each family, or all where it has fewer."""
-        found: list[Item] = []
-        for name in sorted(self.config.data.families):
-            drawn = self._stream(name, split).distinct(count, all_if_fewer=True)
-            if not drawn:
-                message = f"{name} has no item in the {split} split"
-                step = "Take higher difficulties."
-                raise InvalidInput(message, reason="SPLIT_EMPTY", field=f"data.families.{name}", next_step=step)
-            found += drawn
-        assert_split((item.canonical for item in found), split)
-        return found
+        families = self.config.data.families
+        found = items_by_family(families, split, count, self.config.seed, field="data.families")
+        return [item for each in found.values() for item in each]
 
     def calibration(self, samples: int) -> list[Item]:
         """Evenly of all families."""
@@ -87,10 +75,7 @@ class Start:
 
 
 def load_start(given: InputPath, config: BitNetConfig) -> Start:
-    try:
+    with given.named_in_errors():
         check_not_ternary(model_directory(given.path))
         loaded = load_model(given.path)
-    except ForgeError as error:
-        error.field = f"inputs.{given.name}: {error.field}"
-        raise
     return Start(loaded.directory, loaded.model, Codec(loaded.tokenizer), config)

@@ -1,0 +1,41 @@
+"""llama.cpp with one file, through llama-cpp-python: ids of texts and logits of every position, on one thread."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from agentforge.kit.errors import DataLoss
+from agentforge.models.gguf.tools import tool
+
+
+class Llama:
+    """A context. Keys and values are cached as float32: by default llama.cpp rounds them to 16 bits."""
+
+    def __init__(self, file: Path, length: int) -> None:
+        llama_cpp = tool("llama_cpp")
+        try:
+            self._llama = llama_cpp.Llama(
+                str(file), n_ctx=length, n_batch=length, n_ubatch=length, n_threads=1, n_threads_batch=1,
+                n_gpu_layers=0, logits_all=True, flash_attn=False, verbose=False,
+                type_k=llama_cpp.GGML_TYPE_F32, type_v=llama_cpp.GGML_TYPE_F32,
+            )  # fmt: skip
+        except (ValueError, RuntimeError) as error:
+            message = f"llama.cpp cannot load {file}: {error}"
+            raise DataLoss(message, reason="BROKEN_FILE", field=str(file)) from error
+
+    def close(self) -> None:
+        self._llama.close()
+
+    def ids(self, text: str) -> list[int]:
+        """Whether a text begins with a special token is for the file to say."""
+        found: list[int] = self._llama.tokenize(text.encode(), add_bos=True, special=True)
+        return found
+
+    def logits(self, ids: list[int]) -> Tensor:
+        """[positions, vocabulary], float32."""
+        self._llama.reset()
+        self._llama.eval(ids)
+        return torch.from_numpy(self._llama.scores[: len(ids)].copy())
