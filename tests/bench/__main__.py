@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-NAMES = ("startup", "overhead", "events", "memory")
+NAMES = ("startup", "overhead", "events", "memory", "decode")
 
 for name in sys.argv[1:] or NAMES:
     importlib.import_module(f"tests.bench.{name}").main()

@@ -63,7 +63,7 @@ class CalibrationConfig(StrictModel):
 class LossConfig(StrictModel):
     task: float = Field(1.0, ge=0, le=1e6, description="Weight of the loss on the items.")
     distillation: float = Field(
-        1.0, ge=0, le=1e6, description="Weight of the KL from the input model's predictions, times temperature²."
+        0.0, ge=0, le=1e6, description="Weight of the KL from the input model's predictions, times temperature²."
     )
     temperature: float = Field(1.0, ge=0.1, le=100, description="Of both predictions in the distillation.")
 

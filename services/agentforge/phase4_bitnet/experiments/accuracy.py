@@ -1,4 +1,4 @@
-"""What ternary weights cost in accuracy, and what each part of the phase brings.
+"""What ternary weights cost in accuracy.
 
 Each specialist of the tiny preset at the family that it was trained for, and two with the width and depth of the
 small preset: rounded and not trained, trained as the phase trains, and, for comparison, trained as long with plain
@@ -13,7 +13,7 @@ from statistics import fmean
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from agentforge.kit.evidence import Row, Trial, at_most, clearly_above, stated
+from agentforge.kit.evidence import Row, Trial, at_most, stated
 from agentforge.kit.whole_run import outputs, run_phase
 
 SEEDS = (42, 1337, 2023)
@@ -21,22 +21,6 @@ SHAPES = ("tiny", "small")
 OWN = {"reasoning": "arithmetic", "memory_integration": "recall", "adaptive_computation": "nested"}
 CHAMPION = "champion"
 LOST_ACCURACY, LOST_NATS = 0.07, 0.12  # of the seeds, and NOTES-SCIENCE's for small models
-STEPS = (10, 20, 80)  # of the fine-tuning; the preset has 160
-FEW = 40  # steps at which options are compared: after more of them all are near the input
-# What is switched, beside the phase's defaults.
-OPTIONS: dict[str, dict[str, Any]] = {
-    "the paper's thresholds": {"calibration": {"thresholds": False}},
-    "a scale for each channel": {"ternary": {"scale": "channel"}},
-    "a scale for 32 inputs": {"ternary": {"scale": "group", "group": 32}},
-    "norm before each layer": {"ternary": {"norm": True}},
-    "no distillation": {"loss": {"distillation": 0.0}},
-    "distillation alone": {"loss": {"task": 0.0}},
-    "temperature 2": {"loss": {"temperature": 2.0}},
-    "no warm-up": {"warmup": 0.0},
-    "warm-up over half": {"warmup": 0.5},
-    "Grokfast": {"train": {"grokfast": {"filter": "ema"}}},
-    "the worst layers high-precision": {"calibration": {"high_precision": "measured", "bound": 0.2}},
-}
 # Five plain layers: with memory and several passes a step takes five times as long here. Nested expressions stay
 # at half in plain layers (docs/cognate.md), so their specialist is left out, as short as its warm-up lets it be.
 _SMALL = (
@@ -51,7 +35,7 @@ def trials() -> list[Trial]:
 
 
 def measure(shape: str, seed: int) -> dict[str, Any]:
-    from agentforge.phase4_bitnet.experiments.trained import compared, parts
+    from agentforge.phase4_bitnet.experiments.trained import compared
 
     with TemporaryDirectory(prefix="af-ternary-") as scratch:
         home, tiny = Path(scratch), shape == "tiny"
@@ -63,7 +47,6 @@ def measure(shape: str, seed: int) -> dict[str, Any]:
             models = [made[name] for name in _STAGES]
             champion = outputs(run_phase("evomerge", home, [f"seed={seed}"], inputs=models))["champion"]
             found[CHAMPION] = compared(champion, seed, list(OWN.values()))
-            found["parts"] = parts(made["reasoning"], seed, [OWN["reasoning"]], OPTIONS, FEW, STEPS)
         return found
 
 
@@ -75,9 +58,7 @@ def rows(results: Mapping[str, dict[str, Any]]) -> list[Row]:
         for family in every[0]:
             found += _alone(f"{shape}, {family}", [one[family] for one in every])
     tiny = [results[f"tiny/{seed}"] for seed in SEEDS]
-    found += _cost("the tiny preset's champion", [one[CHAMPION] for one in tiny])
-    parts = [one["parts"] for one in tiny]
-    return [*found, *_options(parts), *_steps(parts), *_calibration(parts)]
+    return [*found, *_cost("the tiny preset's champion", [one[CHAMPION] for one in tiny])]
 
 
 def _all(own: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
@@ -126,46 +107,6 @@ def _cost(what: str, every: Sequence[dict[str, Any]]) -> list[Row]:
 def _alone(what: str, every: Sequence[dict[str, Any]]) -> list[Row]:
     who = ("input", "rounded_plainly", "rounded", "finetuned", "control")
     return [stated(f"{what}, {each}: accuracy", _of(every, each, "accuracy"), "1") for each in who]
-
-
-def _steps(every: Sequence[dict[str, Any]]) -> list[Row]:
-    return [
-        stated(f"the default, {steps} steps: loss", [one["sweep"][steps]["loss"] for one in every], "nat")
-        for steps in every[0]["sweep"]
-    ]
-
-
-def _options(every: Sequence[dict[str, Any]]) -> list[Row]:
-    """All else equal. Below 0: the option is worse than the default."""
-    default = _of(every, "few", "loss")
-    found = []
-    for name in every[0]["options"]:
-        saved = [before - one["options"][name]["loss"] for before, one in zip(default, every, strict=True)]
-        method = f"nats saved against the default, {FEW} steps, everything else equal"
-        found.append(clearly_above(f"Option: {name} loses less than the default", 0, saved, "nat", method=method))
-        losses = [one["options"][name]["loss"] for one in every]
-        found.append(stated(f"{name}: loss", losses, "nat"))
-        found.append(stated(f"{name}: accuracy", [one["options"][name]["accuracy"] for one in every], "1"))
-    found.append(stated(f"the default, {FEW} steps: loss", default, "nat"))
-    found.append(stated(f"the default, {FEW} steps: accuracy", _of(every, "few", "accuracy"), "1"))
-    return found
-
-
-def _calibration(every: Sequence[dict[str, Any]]) -> list[Row]:
-    """Output error of the layers, before anything is trained."""
-    saved = [
-        fmean(layer["error_uncalibrated"] - layer["error"] for layer in one["layers"].values()) for one in every
-    ]
-    claim = "Calibrated thresholds lower the layers' output error"
-    method = "share of the output's squares, mean over layers, less that of the paper's thresholds"
-    found = [clearly_above(claim, 0, saved, "1", method=method)]
-    for what in ("error_uncalibrated", "error", "zeros"):
-        values = [fmean(layer[what] for layer in one["layers"].values()) for one in every]
-        found.append(stated(f"{what}, mean over layers", values, "1"))
-    for name in every[0]["layers"]:
-        rise = [one["layers"][name]["sensitivity"] for one in every]
-        found.append(stated(f"{name} alone ternary: nats", rise, "nat"))
-    return found
 
 
 def _of(every: Sequence[dict[str, Any]], who: str, what: str) -> list[float]:

@@ -1,4 +1,4 @@
-"""The trainings of `accuracy`: each by the phase's own code, on one input, asked the same items."""
+"""The trainings of `accuracy` and `options`: each by the phase's own code, on one input, asked the same items."""
 
 from __future__ import annotations
 
@@ -25,7 +25,6 @@ from agentforge.train.machine import settled
 Fields = Mapping[str, Any]
 _BRIEF: Fields = {"calibration": {"sensitivity": 0}}
 _PAPER: Fields = {"calibration": {"thresholds": False, "sensitivity": 0}}
-_PLAIN: Fields = {"loss": {"distillation": 0.0}}
 
 
 def compared(directory: Path, seed: int, families: Sequence[str]) -> dict[str, Any]:
@@ -33,7 +32,6 @@ def compared(directory: Path, seed: int, families: Sequence[str]) -> dict[str, A
     start = _start(directory, seed, families, {})
     test = start.items(Split.TEST, start.config.evaluation.test_items)
     modes, paper = (modes_of(_layers(_start(directory, seed, families, each))) for each in (_BRIEF, _PAPER))
-    control = _start(directory, seed, families, _PLAIN)
     return {
         "steps": start.config.train.steps,
         "items": len(test),
@@ -41,7 +39,7 @@ def compared(directory: Path, seed: int, families: Sequence[str]) -> dict[str, A
         "rounded": _numbers(start, start.ternary(modes), test),
         "rounded_plainly": _numbers(start, start.ternary(paper), test),
         "finetuned": _numbers(start, _trained(start, modes), test),
-        "control": _numbers(control, _trained(control, {}), test),
+        "control": _numbers(start, _trained(start, {}), test),
     }
 
 
@@ -49,17 +47,18 @@ def parts(
     directory: Path,
     seed: int,
     families: Sequence[str],
+    base: Fields,
     options: Mapping[str, Fields],
     few: int,
     steps: Sequence[int],
-) -> dict[str, Any]:  # fmt: skip
-    """`few`: steps of each option's training. `steps`: of the default's."""
+) -> dict[str, Any]:
+    """`few`: steps of each option's training. `steps`: of the base's."""
     start = _start(directory, seed, families, {})
     test = start.items(Split.TEST, start.config.evaluation.test_items)
     told = ("error", "error_uncalibrated", "zeros", "sensitivity")
 
     def of(changed: Fields) -> dict[str, Any]:
-        own = _start(directory, seed, families, _merged(_BRIEF, changed))
+        own = _start(directory, seed, families, _merged(_merged(_BRIEF, base), changed))
         layers = _layers(own)
         return {**_numbers(own, _trained(own, modes_of(layers)), test), "ternary": len(modes_of(layers))}
 
