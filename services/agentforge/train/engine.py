@@ -16,7 +16,6 @@ from agentforge.models.ternary.kernels.decode import Decoder
 from agentforge.models.ternary.kernels.library import VARIABLE
 from agentforge.models.ternary.linear import BitLinear
 from agentforge.models.ternary.packed_linear import PackedLinear
-from agentforge.models.ternary.tables import quantise_table, table
 
 TORCH = "torch"
 _SHORTEST = 512  # tokens: a runner for fewer would save little
@@ -72,14 +71,13 @@ class Runner:
 
 
 def runner(model: Any) -> Runner | None:
-    """Of a model whose layers compute by kernel. None: it is of another kind, or would not say the same."""
+    """Of a model whose layers compute by kernel. None: it is of another kind."""
     try:
-        decoder = Decoder(model, _SHORTEST)
+        return Runner(model, Decoder(model, _SHORTEST))
     except InvalidInput as error:
         if error.reason != "NO_RUNNER":
             raise
         return None
-    return Runner(model, decoder) if _says_the_same(model) else None
 
 
 def parameters(model: Any) -> int:
@@ -96,15 +94,3 @@ def parameters(model: Any) -> int:
 def _drawn(logits_V: Tensor, temperature: float, dice: torch.Generator) -> int:
     drawn: int = torch.multinomial((logits_V / temperature).softmax(-1), 1, generator=dice).tolist()[0]
     return drawn
-
-
-def _says_the_same(model: Any) -> bool:
-    """The decoder has one activation, and rounds embeddings and head to 8 bits: greedy answers change with that."""
-    ends = model.get_input_embeddings(), model.get_output_embeddings()
-    return getattr(model.config, "hidden_act", "silu") == "silu" and all(_fits_8_bits(each.weight) for each in ends)
-
-
-def _fits_8_bits(weight_VD: Tensor) -> bool:
-    weight_VD = weight_VD.detach().float()
-    again_VD = table(*quantise_table(weight_VD, 8), (weight_VD.shape[0], weight_VD.shape[1]), 8)
-    return torch.equal(again_VD, weight_VD)

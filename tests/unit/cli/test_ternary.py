@@ -66,7 +66,9 @@ def told(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) ->
     return run
 
 
-@pytest.mark.parametrize(("name", "engine"), [("packed", "decoder"), ("latents", "kernel"), ("thinking", "kernel")])
+@pytest.mark.parametrize(
+    ("name", "engine"), [("packed", "decoder"), ("latents", "decoder"), ("thinking", "kernel")]
+)
 @pytest.mark.parametrize("options", [(), ("--temperature", "1", "--seed", "5")], ids=["greedy", "dice"])
 def test_chat_says_what_plain_torch_says_and_tells_who_said_it(
     told: Told, made: Path, name: str, engine: str, options: tuple[str, ...]

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 
+from agentforge.models.ternary import record
 from agentforge.models.ternary.convert import convert
 from agentforge.models.ternary.kernels import KernelLinear, chosen
 from agentforge.models.ternary.linear import Mode
@@ -28,6 +29,7 @@ MODELS: dict[str, tuple[Callable[[], Any], Mode]] = {
     "llama": (lambda: pico.llama(tie_word_embeddings=False, attention_bias=True), Mode("channel")),
     "groups": (pico.llama, Mode("group", 16)),
 }
+FORMS = ("latents", "packed", "packed4")  # embeddings of 32, 8 and 4 bits
 PROMPTS = ("Q: copy ab A:", "x", "12 + 7", "the longest of these, of 36 letters")
 TEMPERATURES = (0.0, 1.0)
 
@@ -45,15 +47,25 @@ def ternary(name: str, steps: int = 0) -> Any:
 
 
 @pytest.fixture(scope="module")
-def packed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Trained a little, so that answers end, and differ."""
+def places(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Path]]:
+    """Of each form, each model. Trained a little, so that answers end, and differ."""
     torch.set_num_threads(1)
-    found = {}
+    found: dict[str, dict[str, Path]] = {form: {} for form in FORMS}
     for name in MODELS:
-        found[name] = tmp_path_factory.mktemp("packed") / name
-        save_packed(found[name], ternary(name, 30))
-        pico.tokenizer().save_pretrained(found[name])
+        model = ternary(name, 30)
+        for form in FORMS:
+            place = found[form][name] = tmp_path_factory.mktemp(form) / name
+            pico.tokenizer().save_pretrained(place)
+            if form == "latents":
+                record.save(place, model)
+            else:
+                save_packed(place, model, Bits(embeddings=4 if form == "packed4" else 8))
     return found
+
+
+@pytest.fixture
+def packed(places: dict[str, dict[str, Path]]) -> dict[str, Path]:
+    return places["packed"]
 
 
 def says(loaded: LoadedModel, by: engine.Runner | None, room: int, seed: int = 1) -> list[str]:
@@ -64,9 +76,10 @@ def says(loaded: LoadedModel, by: engine.Runner | None, room: int, seed: int = 1
     return found
 
 
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("name", MODELS)
-def test_the_runner_says_what_plain_torch_says(packed: dict[str, Path], name: str) -> None:
-    plain, fast = load_model(packed[name]), load_model(packed[name])
+def test_the_runner_says_what_plain_torch_says(places: dict[str, dict[str, Path]], name: str, form: str) -> None:
+    plain, fast = load_model(places[form][name]), load_model(places[form][name])
     expected = says(plain, None, 30)
     assert len(set(expected)) > 3
     assert use_kernels(fast.model) == f"kernel/{chosen()}"
@@ -139,16 +152,15 @@ def test_by_kernel_the_logits_are_the_same_and_so_is_the_count(
 
 
 def test_what_the_runner_would_say_otherwise_it_does_not_say(tmp_path: Path) -> None:
-    """Another kind of model, embeddings that 8 bits do not hold, an activation that it has not."""
+    """Another kind of model, an activation that it has not, sums in 16 bits."""
     from transformers import MistralConfig, MistralForCausalLM
 
     shape = {"hidden_size": 32, "num_attention_heads": 2, "intermediate_size": 64, "num_hidden_layers": 1}
     mistral = MistralForCausalLM(MistralConfig(vocab_size=len(pico.tokenizer()), num_key_value_heads=2, **shape))
-    gelu = pico.llama(hidden_act="gelu")
-    models = {"mistral": (mistral, 8), "wide": (pico.llama(), 32), "narrow": (pico.llama(), 4), "gelu": (gelu, 8)}
-    for name, (model, bits) in models.items():
+    models = {"mistral": mistral, "gelu": pico.llama(hidden_act="gelu"), "half": pico.llama().bfloat16()}
+    for name, model in models.items():
         convert(model)
-        save_packed(tmp_path / name, model, Bits(embeddings=bits))  # type: ignore[arg-type]
+        record.save(tmp_path / name, model)
         pico.tokenizer().save_pretrained(tmp_path / name)
         loaded = load_model(tmp_path / name).model
         assert use_kernels(loaded) == f"kernel/{chosen()}"

@@ -1,7 +1,7 @@
 """A whole model in one call for each token: at 25 million parameters Python takes longer than the arithmetic.
 
-Ternary layers compute as KernelLinear does; embedding and head are 8-bit tables, the head's input has 15 bits; what
-else there is stays float32.
+Ternary layers compute as KernelLinear does. Embedding and head stay in the 4 or 8 bits of a packed file, and such a
+head's input has 15; what else there is stays float32, other embeddings and heads and the long-term memory too.
 """
 
 from __future__ import annotations

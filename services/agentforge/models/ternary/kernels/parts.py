@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from agentforge.models.ternary.kernels import layout
 from agentforge.models.ternary.kernels.product import KernelLinear
-from agentforge.models.ternary.kernels.tiles import blocks, padded
+from agentforge.models.ternary.kernels.tiles import byte_tiles, nibble_tiles
 from agentforge.models.ternary.linear import BitLinear
 from agentforge.models.ternary.packed_linear import PackedLinear
-from agentforge.models.ternary.tables import SPAN, quantise_table
+from agentforge.models.ternary.tables import SPAN, quantise_table, table
 
 
 class Parts:
@@ -47,12 +47,18 @@ class Parts:
         return plain
 
     def table(self, w_VD: Tensor) -> layout.Table:
-        """In 8 bits by the rule of the packed file, so that a table from there stays as it is."""
-        code_VD, scale_VS = quantise_table(w_VD.detach(), 8)
-        tiles = blocks(padded((code_VD.to(torch.int16) - 127).to(torch.int8), 16))
-        table = layout.Table(rows=w_VD.shape[0], columns=w_VD.shape[1], span=SPAN, tiles=self._keep(tiles))
-        table.scale = self.floats(scale_VS.t())
-        return table
+        """In the bits of a packed file, 4 or 8, where they hold its values exactly; else in 32."""
+        w_VD = w_VD.detach().float()
+        shape = (w_VD.shape[0], w_VD.shape[1])
+        made = layout.Table(rows=shape[0], columns=shape[1], span=SPAN)
+        for bits in (4, 8):
+            code, scale_VS = quantise_table(w_VD, bits)
+            if torch.equal(table(code, scale_VS, shape, bits), w_VD):
+                tiles = nibble_tiles(code, *shape) if bits == 4 else byte_tiles(code)
+                made.bits, made.tiles, made.scale = bits, self._keep(tiles), self.floats(scale_VS.t())
+                return made
+        made.bits, made.tiles = 32, self.floats(w_VD)
+        return made
 
     def array(self, structures: list[Any]) -> int:
         array = (type(structures[0]) * len(structures))(*structures)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch import nn
 
 from agentforge.kit.errors import InvalidInput
 from agentforge.models.ternary.kernels import layout
@@ -12,6 +13,8 @@ from agentforge.models.ternary.kernels.parts import Parts
 
 
 def described(model: Any, context: int, parts: Parts) -> layout.Model:
+    if model.dtype != torch.float32:  # whose sums are rounded to 16 bits everywhere
+        raise _no_runner(f"a model that computes in {model.dtype}", "Load it in float32.")
     kind = model.config.model_type
     if kind == "agentforge_titan":
         _check_titan(model.config)
@@ -22,8 +25,8 @@ def described(model: Any, context: int, parts: Parts) -> layout.Model:
 
 
 def _check_titan(config: Any) -> None:
-    if config.memory:
-        raise _no_runner("a Titan with a long-term memory", "Decode it with generate(), its layers by use_kernels.")
+    if config.memory and config.memory_write == "random":  # its order hangs on the last bits of torch's sine
+        raise _no_runner("a memory that forgets at random", "Decode it with generate(), its layers by use_kernels.")
 
 
 def _no_runner(what: str, step: str) -> InvalidInput:
@@ -41,6 +44,8 @@ def _titan(model: Any, context: int, parts: Parts) -> layout.Model:
     )  # fmt: skip
     made.frequency = parts.exact(config.rope_theta ** -(torch.arange(size // heads // 2) / (size // heads // 2)))
     _titan_steps(model, made, parts)
+    if config.memory:
+        made.remembering = _remembering(model.strength, config, parts)
     learned = _learned(model)
     layers = []
     for layer, (key, value) in zip(model.layers, learned, strict=True):
@@ -48,10 +53,33 @@ def _titan(model: Any, context: int, parts: Parts) -> layout.Model:
         told.qkv[0] = parts.linear(layer.attention.qkv)
         if key is not None:
             told.learned_key, told.learned_value = parts.exact(key), parts.exact(value)
+        if layer.memory is not None:
+            told.memory = _memory(layer.memory, parts)
         layers.append(_rest(told, layer.attention_norm, layer.mlp_norm, layer.mlp, "", parts))
     made.layer = parts.array(layers)
     _ends(made, model.norm, model.embed_tokens, model.lm_head, parts)
     return made
+
+
+@torch.no_grad()
+def _remembering(strength: Any, config: Any, parts: Parts) -> layout.Remembering:
+    first, _, last = strength.learned
+    return layout.Remembering(
+        chunk=config.memory_chunk, slots=config.memory_slots, learned=config.memory_init_slots,
+        by_age=config.memory_write == "fifo", momentum=config.memory_momentum, hidden=first.out_features,
+        log_decay=float(strength.log_decay()), out_bias=last.bias.item(), in_weight=parts.exact(first.weight),
+        in_bias=parts.exact(first.bias), out_weight=parts.exact(last.weight),
+    )  # fmt: skip
+
+
+def _memory(memory: Any, parts: Parts) -> layout.Memory:
+    if type(memory.gates) is not nn.Linear:  # their first row is also read alone, from the latents
+        raise _no_runner("ternary gates of a memory", "Decode it with its own generate().")
+    return layout.Memory(
+        there=1, q=parts.linear(memory.q), kv=parts.linear(memory.kv), o=parts.linear(memory.o),
+        gates=parts.linear(memory.gates), key_norm=parts.floats(memory.key_norm.weight),
+        read_norm=parts.floats(memory.read_norm.weight), initial=parts.exact(memory.initial),
+    )  # fmt: skip
 
 
 @torch.no_grad()
@@ -93,6 +121,8 @@ def _llama(model: Any, context: int, parts: Parts) -> layout.Model:
     config, rotary = model.config, model.model.rotary_emb
     if rotary.rope_type not in ("default", "linear", "llama3"):
         raise _no_runner(f"rotary positions of type {rotary.rope_type!r}", "Decode it with its own generate().")
+    if config.hidden_act != "silu":
+        raise _no_runner(f"the activation {config.hidden_act!r}", "Decode it with its own generate().")
     head_size = model.model.layers[0].self_attn.head_dim
     made = layout.Model(
         size=config.hidden_size, intermediate=config.intermediate_size, heads=config.num_attention_heads,

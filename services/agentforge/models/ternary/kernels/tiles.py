@@ -49,6 +49,19 @@ def blocks(byte_NK: Tensor) -> Tensor:
     return byte_NK.view(-1, ROWS, byte_NK.shape[1] // 4, 4).transpose(1, 2).contiguous()
 
 
+def byte_tiles(code_NK: Tensor) -> Tensor:
+    """int8 (B, C of 4 columns, 16 rows, 4) of a packed 8-bit table, around zero."""
+    return blocks(padded((code_NK.to(torch.int16) - 127).to(torch.int8), 16))
+
+
+def nibble_tiles(pairs: Tensor, rows: int, columns: int) -> Tensor:
+    """uint8 (B, C of 8 columns, 16 rows, 4) of a packed 4-bit table: a byte has column b low and b + 4 high."""
+    code_NK = torch.stack((pairs & 15, pairs >> 4), 1).flatten()[: rows * columns].view(rows, columns)
+    code_NK = padded(code_NK, 16)
+    low_NCb, high_NCb = code_NK.view(len(code_NK), -1, 2, 4).unbind(2)
+    return blocks((low_NCb | high_NCb << 4).flatten(1))
+
+
 def padded(x: Tensor, columns: int) -> Tensor:
     """Zeros to multiples: the last dimension of `columns`, the one before of 16."""
     return F.pad(x, (0, -x.shape[-1] % columns, 0, -x.shape[-2] % ROWS))

@@ -1,7 +1,9 @@
 // What Python calls, through ctypes.
+#include <cmath>
 #include <cstdlib>
 #include <cstring>
 #include <initializer_list>
+#include <vector>
 
 #include "model.hpp"
 #include "team.hpp"
@@ -21,16 +23,20 @@ int64_t padded(int64_t n) { return (n + 15) / 16 * 16; }
 
 int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
 
-float* zeros(int64_t count) {
-    const size_t bytes = static_cast<size_t>(padded(larger(count, 1))) * sizeof(float);
-    void* room = std::aligned_alloc(64, bytes);
-    if (!room) std::abort();
-    return static_cast<float*>(std::memset(room, 0, bytes));
-}
+int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
 struct Runner {
     State state;
     const Variant* variant;
+    std::vector<Store> stores;
+    std::vector<void*> rooms;
+
+    float* zeros(int64_t count) {
+        const size_t bytes = static_cast<size_t>(padded(larger(count, 1))) * sizeof(float);
+        rooms.push_back(std::aligned_alloc(64, bytes));
+        if (!rooms.back()) std::abort();
+        return static_cast<float*>(std::memset(rooms.back(), 0, bytes));
+    }
 };
 
 struct Turn {
@@ -57,6 +63,78 @@ void learn_tokens(State& s) {  // the learned tokens' keys and values stand firs
                 s.value[(place * s.slots + p) * wide + k] = layer.learned_value[from];
             }
     }
+}
+
+// The learned entries stand first in every memory.
+void make_store(Runner& runner, int64_t layer) {
+    State& s = runner.state;
+    const Model& m = s.model;
+    const Memory& memory = m.layer[layer].memory;
+    Store& store = s.store[layer];
+    const int64_t chunk = m.remembering.chunk, learned = m.remembering.learned, wide = padded(m.head_size);
+    store.key = runner.zeros(int64_t{m.heads} * m.head_size * s.places);
+    store.value = runner.zeros(m.heads * wide * s.places);
+    for (float** room : {&store.mask, &store.norm, &store.score, &store.order, &store.position})
+        *room = runner.zeros(s.places);
+    store.new_key = runner.zeros(chunk * s.d), store.new_value = runner.zeros(chunk * s.d);
+    store.new_score = runner.zeros(chunk), store.new_order = runner.zeros(chunk);
+    for (int64_t slot = 0; slot < s.places; ++slot) store.norm[slot] = 1.0f;  // of none, so that nothing divides by 0
+    for (int64_t i = 0; i < learned; ++i) {
+        const float *key = memory.initial + i * m.size, *value = key + learned * m.size;
+        float sum = 0;
+        for (int64_t k = 0; k < m.size; ++k) {
+            const int64_t head = k / m.head_size, own = k % m.head_size;
+            store.key[head * m.head_size * s.places + i / 16 * 16 * m.head_size + own * 16 + i % 16] = key[k];
+            store.value[(head * s.places + i) * wide + own] = value[k];
+            sum += key[k] * key[k];
+        }
+        store.norm[i] = std::fmax(std::sqrt(sum), 1e-6f);
+    }
+}
+
+void forget(State& s, int64_t layer) {  // all but the learned entries
+    Store& store = s.store[layer];
+    store.count = 0, store.momentum = 0;
+    if (!s.model.layer[layer].memory.there) return;
+    for (int64_t slot = 0; slot < s.places; ++slot)
+        store.mask[slot] = slot < s.model.remembering.learned ? 0.0f : -INFINITY;
+}
+
+void make_states(Runner& runner) {
+    State& s = runner.state;
+    const Model& m = s.model;
+    for (float** room : {&s.x, &s.input, &s.y, &s.z}) *room = runner.zeros(s.chunk * s.d);
+    s.qkv = runner.zeros(s.chunk * s.q), s.mixed = runner.zeros(s.chunk * s.q);
+    s.act = runner.zeros(2 * s.chunk * s.f), s.bias = runner.zeros(int64_t{s.chunk} * s.slots);
+    s.live = reinterpret_cast<int32_t*>(runner.zeros(int64_t{s.chunk} * (s.slots / 16 + 1)));
+    s.cosine = runner.zeros(s.chunk * m.head_size), s.sine = runner.zeros(s.chunk * m.head_size);
+    s.states = runner.zeros(larger(m.steps, 1) * s.chunk * s.d), s.answer = runner.zeros(s.d);
+    const int64_t places = int64_t{s.passes} * m.layers * m.kv_heads;
+    s.key = runner.zeros(places * m.head_size * s.slots);
+    s.value = runner.zeros(places * padded(m.head_size) * s.slots);
+}
+
+void make_memories(Runner& runner) {
+    State& s = runner.state;
+    const Model& m = s.model;
+    runner.stores.resize(static_cast<size_t>(m.layers));
+    s.store = runner.stores.data();
+    if (!m.remembering.chunk) return;
+    s.places = static_cast<int32_t>(padded(m.remembering.learned) + padded(m.remembering.slots));
+    s.blocks = reinterpret_cast<int32_t*>(runner.zeros(s.places / 16));
+    for (int32_t b = 0; b < s.places / 16; ++b) s.blocks[b] = 16 * b;
+    for (float** room : {&s.memory_q, &s.recalled, &s.read, &s.attended, &s.told}) *room = runner.zeros(s.chunk * s.d);
+    s.memory_kv = runner.zeros(2 * s.chunk * s.d), s.judged = runner.zeros(int64_t{s.chunk} * m.heads * s.places);
+    s.surprise = runner.zeros(s.chunk), s.novelty = runner.zeros(s.chunk), s.gate = runner.zeros(16 * s.chunk);
+    for (int64_t layer = 0; layer < m.layers; ++layer)
+        if (m.layer[layer].memory.there) make_store(runner, layer);
+}
+
+// How many of the tokens to come go through together: they stay within one chunk of the memory.
+int64_t fitting(const State& s, int64_t count) {
+    const int64_t chunk = s.model.remembering.chunk;
+    const int64_t most = chunk ? smaller(s.chunk, chunk - s.length % chunk) : s.chunk;
+    return smaller(count, most);
 }
 
 }  // namespace
@@ -87,13 +165,19 @@ void linear(const Variant* variant, const Linear* w, const float* x, int64_t tok
     variant->linear(*w, x, tokens, out, threads);
 }
 
+void decode_reset(Runner* runner) {
+    runner->state.length = 0;
+    for (int64_t layer = 0; layer < runner->state.model.layers; ++layer) forget(runner->state, layer);
+}
+
 int64_t struct_sizes(int which) {
-    const int64_t sizes[] = {sizeof(Linear), sizeof(Table), sizeof(Layer), sizeof(Halting), sizeof(Model)};
+    const int64_t sizes[] = {sizeof(Linear),  sizeof(Table),       sizeof(Memory), sizeof(Layer),
+                             sizeof(Halting), sizeof(Remembering), sizeof(Model)};
     return sizes[which];
 }
 
 Runner* decode_new(const Variant* variant, const Model* model, int chunk, int ranks) {
-    Runner* runner = new Runner{{}, variant};
+    Runner* runner = new Runner{{}, variant, {}, {}};
     State& s = runner->state;
     const Model& m = s.model = *model;
     s.chunk = chunk, s.ranks = ranks;
@@ -102,38 +186,28 @@ Runner* decode_new(const Variant* variant, const Model* model, int chunk, int ra
     s.passes = m.steps == 0 ? 1 : m.recursion ? m.steps * m.cycles * m.inner : m.steps;
     s.d = padded(m.size), s.f = padded(m.intermediate);
     s.q = padded((m.heads + 2 * m.kv_heads) * m.head_size);
-    for (float** room : {&s.x, &s.input, &s.y, &s.z}) *room = zeros(chunk * s.d);
-    s.qkv = zeros(chunk * s.q), s.mixed = zeros(chunk * s.q), s.act = zeros(2 * chunk * s.f);
-    s.bias = zeros(int64_t{chunk} * s.slots);
-    s.live = reinterpret_cast<int32_t*>(zeros(int64_t{chunk} * (s.slots / 16 + 1)));
-    s.cosine = zeros(chunk * m.head_size), s.sine = zeros(chunk * m.head_size);
-    s.states = zeros(larger(m.steps, 1) * chunk * s.d), s.answer = zeros(s.d);
-    const int64_t places = int64_t{s.passes} * m.layers * m.kv_heads;
-    s.key = zeros(places * m.head_size * s.slots), s.value = zeros(places * padded(m.head_size) * s.slots);
+    make_states(*runner);
+    make_memories(*runner);
     const int64_t widest = larger(larger(s.d, s.f), padded(m.head_size) + s.slots);
-    s.scratch_size = padded(chunk * s.d + chunk * (widest + 1 + widest / 16 + widest / 4) + 4 * s.d + 64);
-    s.scratch = zeros(s.scratch_size * ranks);
+    const int64_t layers = chunk * (widest + 1 + widest / 16 + widest / 4) + 4 * s.d;
+    s.scratch_size = padded(chunk * s.d + larger(layers, 4 * (padded(m.head_size) + s.places)) + 64);
+    s.scratch = runner->zeros(s.scratch_size * ranks);
     learn_tokens(s);
+    decode_reset(runner);
     return runner;
 }
 
 void decode_free(Runner* runner) {
-    State& s = runner->state;
-    for (float* room : {s.x, s.input, s.y, s.z, s.qkv, s.mixed, s.act, s.bias, s.cosine, s.sine, s.states, s.answer,
-                        s.key, s.value, s.scratch, reinterpret_cast<float*>(s.live)})
-        std::free(room);
+    for (void* room : runner->rooms) std::free(room);
     delete runner;
 }
-
-void decode_reset(Runner* runner) { runner->state.length = 0; }
 
 int64_t decode_length(const Runner* runner) { return runner->state.length; }
 
 // `count` more tokens, in chunks; the logits of the last.
 void decode_step(Runner* runner, const int32_t* ids, int64_t count, float* logits) {
-    const int64_t chunk = runner->state.chunk;
-    for (int64_t from = 0; from < count; from += chunk) {
-        const int64_t tokens = count - from < chunk ? count - from : chunk;
+    for (int64_t from = 0, tokens; from < count; from += tokens) {
+        tokens = fitting(runner->state, count - from);
         Turn turn{runner, ids + from, static_cast<int>(tokens), from + tokens == count ? logits : nullptr};
         run_team(runner->state.ranks, take_turn, &turn);
     }

@@ -1,9 +1,9 @@
 // One step of a whole model for a few new tokens, by all ranks of a team. Included once by each variant.
 // Shapes: T new tokens, D hidden size, S slots of the window, K head size; rows padded to 16.
 #pragma once
-#include <cstdlib>
-
-#include "linear.hpp"
+#include "call.hpp"
+#include "memory.hpp"
+#include "table.hpp"
 
 namespace {
 
@@ -13,7 +13,7 @@ struct Step {
     const Team& team;
     int64_t tokens;
     Scratch room;
-    float* h;              // (T, D), this rank's own
+    float* h;  // (T, D), this rank's own
 
     Step(State& state, int64_t count, const Team& t)
         : s(state), m(state.model), team(t), tokens(count),
@@ -55,54 +55,6 @@ struct Step {
         }
     }
 
-    void attend(const float* query, int64_t t, const float* key, const float* value, float* score, float* out) {
-        const int64_t wide = padded(m.head_size);
-        const float* bias = s.bias + t * s.slots;
-        const int32_t *live = s.live + t * (s.slots / 16 + 1), blocks = *live++;
-        vec most = vec{} - INFINITY;
-        for (int64_t b = 0; b < blocks; ++b)
-            for (int i = 0; i < 16; i += LANES) {
-                vec sum[2] = {};
-                const float* keys = key + live[b] * int64_t{m.head_size} + i;
-                for (int64_t k = 0; k < m.head_size; k += 2) {
-                    sum[0] += query[k] * load(keys + 16 * k);
-                    sum[1] += query[k + 1] * load(keys + 16 * k + 16);
-                }
-                const vec all = sum[0] + sum[1] + load(bias + live[b] + i);
-                store(score + 16 * b + i, all);
-                most = all > most ? all : most;
-            }
-        float peak = most[0];
-        for (int i = 1; i < LANES; ++i) peak = most[i] > peak ? most[i] : peak;
-        vec share = {};
-        for (int64_t at = 0; at < 16 * blocks; at += LANES) {
-            const vec weight = exponential(load(score + at) - peak);
-            share += weight;
-            store(score + at, weight);
-        }
-        const float scale = 1.0f / total(share);
-        int64_t k = 0;
-        for (; k + 64 <= wide; k += 64) mix<4>(live, blocks, value + k, score, scale, m.head_size - k, out + k);
-        for (; k < wide; k += 16) mix<1>(live, blocks, value + k, score, scale, m.head_size - k, out + k);
-    }
-
-    // out = the mean of the values by their weights, for 16 * W columns of which `width` at most are wanted.
-    template <int W>
-    void mix(const int32_t* live, int64_t blocks, const float* value, const float* weight, float scale, int64_t width,
-             float* out) const {
-        constexpr int kVectors = W * 16 / LANES;
-        const int64_t wide = padded(m.head_size);
-        vec sum[kVectors] = {};
-        for (int64_t b = 0; b < blocks; ++b)
-            for (int64_t slot = 0; slot < 16; ++slot) {
-                const float* from = value + (live[b] + slot) * wide;
-                for (int i = 0; i < kVectors; ++i) sum[i] += weight[16 * b + slot] * load(from + i * LANES);
-            }
-        float part[16 * W];
-        for (int i = 0; i < kVectors; ++i) store(part + i * LANES, sum[i] * scale);
-        std::memcpy(out, part, static_cast<size_t>(4 * smaller(16 * W, width)));
-    }
-
     // This rank's kv heads: rotate and keep the keys, keep the values, answer the queries that share them.
     void attention(int64_t layer, int64_t pass) {
         const int64_t size = m.head_size, wide = padded(size), alike = m.heads / m.kv_heads;
@@ -111,20 +63,21 @@ struct Step {
         for (int64_t g = heads.first; g < heads.last; ++g) {
             const int64_t place = (pass * m.layers + layer) * m.kv_heads + g;
             float *key = s.key + place * size * s.slots, *value = s.value + place * s.slots * wide;
+            float *turned = room.normed, *score = turned + wide;
             for (int64_t t = 0; t < tokens; ++t) {
                 const float* new_key = s.qkv + t * s.q + (m.heads + g) * size;
                 const int64_t slot = m.learned + (s.length + t) % s.ring;
-                float* turned = room.normed;
                 rotate(new_key, t, turned);
                 for (int64_t k = 0; k < size; ++k) key[slot / 16 * 16 * size + k * 16 + slot % 16] = turned[k];
                 std::memcpy(value + slot * wide, new_key + m.kv_heads * size, static_cast<size_t>(size) * 4);
             }
             for (int64_t t = 0; t < tokens; ++t)
                 for (int64_t head = g * alike; head < (g + 1) * alike; ++head) {
-                    float *turned = room.normed, *score = turned + wide;
                     rotate(s.qkv + t * s.q + head * size, t, turned);
                     for (int64_t k = 0; k < size; ++k) turned[k] *= scale;
-                    attend(turned, t, key, value, score, s.mixed + t * s.q + head * size);
+                    const int32_t* live = s.live + t * (s.slots / 16 + 1);
+                    const Ask ask{turned, s.bias + t * s.slots, score, score, s.mixed + t * s.q + head * size};
+                    attend<1>(&ask, {key, value, live + 1, *live, size});
                 }
         }
     }
@@ -137,15 +90,22 @@ struct Step {
     void pass(int64_t index) {
         for (int64_t l = 0; l < m.layers; ++l) {
             const Layer& layer = m.layer[l];
+            Recall recall(s, l, team, tokens);
+            const bool writes = index == 0;  // once for each token; later passes only read
             norm_all(s.x, layer.attention_norm, m.eps, h);
             int64_t row = 0;
             for (int part = 0; part < m.qkv_parts; row += layer.qkv[part++].rows)
                 apply(layer.qkv[part], h, s.d, tokens, {s.qkv + row, s.q, false}, team, room);
+            if (layer.memory.there) recall.project(h, writes, room);
             team.wait();
             attention(l, index);
+            if (layer.memory.there) recall.consult(writes, room.normed);
             team.wait();
-            apply(layer.o, s.mixed, s.q, tokens, {s.x, s.d, true}, team, room);
+            if (layer.memory.there && writes) recall.judge();
+            if (layer.memory.there) recall.blend(layer.o, h, room);
+            else apply(layer.o, s.mixed, s.q, tokens, {s.x, s.d, true}, team, room);
             team.wait();
+            if (layer.memory.there && writes && team.rank == 0) recall.write();
             norm_all(s.x, layer.mlp_norm, m.eps, h);
             float* up = s.act + s.chunk * s.f;
             apply(layer.gate, h, s.d, tokens, {s.act, s.f, false}, team, room);
@@ -221,11 +181,11 @@ struct Step {
         const Team alone{0, 1, nullptr};
         apply(halting.features, h, s.d, 1, {features, 0, false}, alone, room);
         float quadratic = 0;
-        for (int64_t i = 0; i < rank; ++i) quadratic += features[i] / (1.0f + std::exp(-features[i])) * features[rank + i];
+        for (int64_t i = 0; i < rank; ++i) quadratic += features[i] * sigmoid(features[i]) * features[rank + i];
         const float linear = dot(h, halting.direct, s.d);
         const float evidence = halting.gain[0] * quadratic / static_cast<float>(rank) + halting.gain[1] * linear;
         const float logit = halting.step_gain[step] * evidence + halting.step_bias[step] + halting.direct_bias;
-        return 1.0f / (1.0f + std::exp(-logit));
+        return sigmoid(logit);
     }
 
     // Graves' mean of the last token's states, its norm, and the head.
@@ -269,79 +229,6 @@ void step(State& s, const int32_t* ids, int tokens, float* logits, Team& team) {
     now.think();
     if (logits) now.answer(logits);
     if (team.rank == 0) s.length += tokens;
-}
-
-// The two below are for single layers: inputs without padding, room made for the call.
-struct Call {
-    const Linear& w;
-    const float* x;
-    const int8_t* whole;
-    int64_t tokens;
-    float* out;
-    int32_t* whole_out;
-    Tokens q;
-    float* floats;  // (tokens, padded columns), where x is float
-};
-
-void quantise_share(const Call& call, const Team& team) {
-    const int64_t n = padded(call.w.columns), groups = groups_of(call.w);
-    const Share mine = team.share(call.tokens);
-    for (int64_t t = mine.first; t < mine.last; ++t) {
-        float* row = call.floats + t * n;
-        std::memcpy(row, call.x + t * call.w.columns, static_cast<size_t>(call.w.columns) * 4);
-        if (call.w.norm) rms_norm(row, nullptr, kTiny, call.w.columns, row);
-        quantise(row, n, call.w.group, groups, call.q.x + t * n, call.q.scale + t, call.q.sum + t * groups);
-    }
-}
-
-void arrange_share(const Call& call, const Team& team) {
-    const int64_t n = padded(call.w.columns);
-    const Share mine = team.share(call.tokens);
-    for (int64_t t = mine.first; t < mine.last; ++t) {
-        const int8_t* row = call.whole + t * call.w.columns;
-        int32_t sum = 0;
-        for (int64_t k = 0; k < call.w.columns; ++k) sum += row[k];
-        call.q.sum[t] = sum;
-        for (int64_t k = 0; k < n; k += 16) {
-            int8_t some[16] = {};
-            std::memcpy(some, row + k, static_cast<size_t>(smaller(16, call.w.columns - k)));
-            arrange(some, call.q.x + t * n + k);
-        }
-    }
-}
-
-void work(void* context, Team& team) {
-    const Call& call = *static_cast<Call*>(context);
-    call.x ? quantise_share(call, team) : arrange_share(call, team);
-    team.wait();
-    const Share blocks = team.share(padded(call.w.rows) / 16);
-    if (call.x) return scaled(call.w, call.q, call.tokens, blocks, {call.out, call.w.rows, false});
-    products(call.w, call.q, call.tokens, blocks, [&](int64_t t, int64_t b, int64_t, const int32_t* whole) {
-        const size_t width = static_cast<size_t>(smaller(16, call.w.rows - 16 * b));
-        std::memcpy(call.whole_out + t * call.w.rows + 16 * b, whole, 4 * width);
-    });
-}
-
-void run(Call call, int threads) {
-    const int64_t n = padded(call.w.columns), groups = groups_of(call.w);
-    const int64_t floats = call.x ? n : 0;  // padding must be zero
-    char* room = static_cast<char*>(std::calloc(static_cast<size_t>(call.tokens), 4 * floats + n + 4 * groups + 4));
-    if (!room) std::abort();
-    call.floats = reinterpret_cast<float*>(room);
-    call.q.scale = call.floats + call.tokens * floats;
-    call.q.sum = reinterpret_cast<int32_t*>(call.q.scale + call.tokens);
-    call.q.x = reinterpret_cast<int8_t*>(call.q.sum + call.tokens * groups);
-    call.q.stride = n;
-    run_team(threads, work, &call);
-    std::free(room);
-}
-
-void ternary_matmul(const Linear& w, const int8_t* x, int64_t tokens, int32_t* out, int threads) {
-    run({w, nullptr, x, tokens, nullptr, out, {}, nullptr}, threads);
-}
-
-void linear(const Linear& w, const float* x, int64_t tokens, float* out, int threads) {
-    run({w, x, nullptr, tokens, out, nullptr, {}, nullptr}, threads);
 }
 
 }  // namespace

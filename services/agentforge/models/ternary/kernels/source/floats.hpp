@@ -58,6 +58,8 @@ inline vec exponential(vec x) {  // relative error below 2e-7; 0 below -87
     return tiny ? vec{} : result;
 }
 
+inline float sigmoid(float x) { return 1.0f / (1.0f + std::exp(-x)); }
+
 // out = x / rms(x) * weight; weight null: 1.
 inline void rms_norm(const float* x, const float* weight, float eps, int64_t n, float* out) {
     const float scale = 1.0f / std::sqrt(dot(x, x, padded(n)) / static_cast<float>(n) + eps);

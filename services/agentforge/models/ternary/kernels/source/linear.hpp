@@ -72,14 +72,17 @@ inline void quantise(const float* x, int64_t n, int64_t group, int64_t groups, i
     }
 }
 
+constexpr int kTogether = 8;  // tokens of a tile, at most: with two blocks their sums fit the registers of AVX-512
+
 template <int R>
-inline void tile_of(int tokens, const uint8_t* tiles, int64_t block, int64_t chunks, const int8_t* x, int64_t stride,
-                    const int32_t* sum, int64_t sums, int32_t* out) {
+inline void tile_of(int64_t tokens, const uint8_t* tiles, int64_t block, int64_t chunks, const int8_t* x,
+                    int64_t stride, const int32_t* sum, int64_t sums, int32_t* out) {
     switch (tokens) {
         case 1: return ternary_tile<R, 1>(tiles, block, chunks, x, stride, sum, sums, out);
-        case 2: return ternary_tile<1, 2>(tiles, block, chunks, x, stride, sum, sums, out);
-        case 3: return ternary_tile<1, 3>(tiles, block, chunks, x, stride, sum, sums, out);
-        default: return ternary_tile<1, 4>(tiles, block, chunks, x, stride, sum, sums, out);
+        case 2: return ternary_tile<R, 2>(tiles, block, chunks, x, stride, sum, sums, out);
+        case 3: return ternary_tile<R, 3>(tiles, block, chunks, x, stride, sum, sums, out);
+        case 4: return ternary_tile<R, 4>(tiles, block, chunks, x, stride, sum, sums, out);
+        default: return ternary_tile<R, kTogether>(tiles, block, chunks, x, stride, sum, sums, out);
     }
 }
 
@@ -88,12 +91,13 @@ template <class Emit>
 inline void products(const Linear& w, const Tokens& q, int64_t tokens, Share blocks, const Emit& emit) {
     const int64_t chunks = padded(w.columns) / 16, groups = groups_of(w), step = w.group / 16;
     for (int64_t b = blocks.first; b < blocks.last;) {
-        const int pair = tokens == 1 && b + 1 < blocks.last ? 2 : 1;
+        // A single token waits for memory, which is read at twice the speed in one stream.
+        const int pair = tokens > 1 && b + 1 < blocks.last ? 2 : 1;
         const uint8_t* tiles = static_cast<const uint8_t*>(w.weight) + b * chunks * 64;
-        for (int64_t t = 0; t < tokens; t += 4)
+        for (int64_t t = 0, many; t < tokens; t += many) {
+            many = tokens - t < kTogether ? smaller(4, tokens - t) : kTogether;
             for (int64_t g = 0; g < groups; ++g) {
-                int32_t out[64];
-                const int many = static_cast<int>(smaller(4, tokens - t));
+                int32_t out[2 * kTogether * 16];
                 const int64_t from = g * step, count = groups == 1 ? chunks : smaller(step, chunks - from);
                 const uint8_t* tile = tiles + 64 * from;
                 const int8_t* x = q.x + t * q.stride + 16 * from;
@@ -102,6 +106,7 @@ inline void products(const Linear& w, const Tokens& q, int64_t tokens, Share blo
                 else tile_of<1>(many, tile, chunks * 64, count, x, q.stride, sum, groups, out);
                 for (int n = 0; n < many * pair; ++n) emit(t + n / pair, b + n % pair, g, out + 16 * n);
             }
+        }
         b += pair;
     }
 }
@@ -164,41 +169,6 @@ inline void apply(const Linear& w, const float* x, int64_t stride, int64_t token
         quantise(w.norm ? room.normed : row, n, w.group, groups, q.x + t * n, q.scale + t, q.sum + t * groups);
     }
     scaled(w, q, tokens, blocks, out);
-}
-
-// All rows of a table times one token, whose parts in a row are 15 bits wide: two int8 halves.
-inline void table_product(const Table& w, const float* x, float* out, const Team& team, int8_t* room) {
-    const int64_t n = padded(w.columns), rows = padded(w.rows), spans = (n + w.span - 1) / w.span;
-    int8_t *high = room, *low = room + n;
-    int32_t* sum = reinterpret_cast<int32_t*>(room + 2 * n);  // by span, of the halves
-    std::memset(sum, 0, static_cast<size_t>(8 * spans));
-    const float unit = absmax(x, n) / 16256.0f, safe = unit > 0 ? unit : 1.0f;
-    for (int64_t i = 0; i < n; i += 16) {
-        int32_t whole[16];
-        rounded16(x + i, safe, 16256.0f, whole);
-        for (int k = 0; k < 16; ++k) {
-            const int32_t upper = (whole[k] + 64) >> 7, lower = whole[k] - 128 * upper;
-            high[i + k] = static_cast<int8_t>(upper), low[i + k] = static_cast<int8_t>(lower);
-            sum[2 * (i / w.span)] += upper, sum[2 * (i / w.span) + 1] += lower;
-        }
-    }
-    const float scale = unit != unit ? unit : safe;
-    const Share blocks = team.share(padded(w.rows) / 16);
-    for (int64_t b = blocks.first; b < blocks.last; ++b) {
-        float y[16], all[16] = {};
-        for (int64_t g = 0; g < spans; ++g) {
-            const int64_t from = g * w.span, count = smaller(w.span, n - from) / 4;
-            int8_tile(w.tiles + b * n * 16 + 16 * from, count, high + from, low + from, sum + 2 * g, y);
-            for (int i = 0; i < 16; ++i) all[i] += y[i] * w.scale[g * rows + 16 * b + i];
-        }
-        for (int64_t i = 0; i < smaller(16, w.rows - 16 * b); ++i) out[16 * b + i] = all[i] * scale;
-    }
-}
-
-inline void table_row(const Table& w, int64_t row, float* out) {
-    const int8_t* tiles = w.tiles + row / 16 * padded(w.columns) * 16 + row % 16 * 4;
-    for (int64_t k = 0; k < w.columns; ++k)
-        out[k] = static_cast<float>(tiles[k / 4 * 64 + k % 4]) * w.scale[k / w.span * padded(w.rows) + row];
 }
 
 }  // namespace
