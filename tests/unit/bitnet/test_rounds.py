@@ -26,8 +26,8 @@ def whole(volume: Path) -> Attempt:
 def test_outside_the_bound_another_round_is_trained(whole: Attempt) -> None:
     """As many as were asked for, and the last one is not asked whether it was enough."""
     assert {"bitnet/training/finetuned/loss", "bitnet/training/finetuned_2/loss"} <= whole.names()
-    told = [line for line in whole.logs().splitlines() if "selection split" in line]
-    assert len(told) == 1 and told[0].endswith("outside its bounds: another round is trained"), told
+    (told,) = [line for line in whole.logs().splitlines() if "selection split" in line]
+    assert told.endswith("outside its bounds: another round is trained")
     curve = json.loads(whole.files["training.json"])["bitnet"]["curve"]
     assert [point["step"] for point in curve if "loss" in point] == list(range(1, 9))
 

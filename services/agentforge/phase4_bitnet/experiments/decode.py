@@ -44,7 +44,7 @@ def _of_one(name: str, ways: Mapping[str, Any]) -> list[Row]:
     found = []
     for part, bars, verb in (("decode", BARS, "decoding"), ("prompt", PROMPT_BARS, f"reading {PROMPT} tokens")):
         for other in (way for way in bars if way in ways):
-            found.append(_ratio(f"{name}, {verb}: tokens/s of ours, of {other}'s", bars[other], ways, other, part))
+            found.append(_ratio(f"{name}, {verb}: tokens/s, ours over {other}", bars[other], ways, other, part))
         for way, told in ways.items():
             if "missing" not in told:
                 found += _stated(f"{name}, {verb}, {way}", told, part)

@@ -42,7 +42,7 @@ def rows(results: Mapping[str, dict[str, Any]]) -> list[Row]:
 
 def _of_one(name: str, part: str, of: Mapping[str, Mapping[str, Any]]) -> list[Row]:
     ours, plain = (float(of[way]["peak_bytes"]) for way in (OURS, EAGER))
-    claim = f"{name}: peak memory in inference, fp32's of ours"
+    claim = f"{name}: peak memory in inference, fp32 over ours"
     if part == LAYERS:
         first = at_least(
             claim, 8.0, [plain / ours], "1", method="all layers in turn, a token each; scales included"
