@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from agentforge.data.config import FamiliesConfig, HeldOutConfig
 from agentforge.kit.config import PhaseConfig, StrictModel, Unfit
@@ -104,6 +104,12 @@ class PackingConfig(StrictModel):
     gguf: Literal["TQ2_0", "TQ1_0"] | None = Field(
         None, description="Type of ternary layers in a third output, a GGUF file for llama.cpp; null: none."
     )
+
+    @field_validator("packed", mode="before")
+    @classmethod
+    def _as_text(cls, value: object) -> object:
+        """A command line and YAML say 2 and 1.6, which are numbers there."""
+        return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
 class BitNetConfig(PhaseConfig):

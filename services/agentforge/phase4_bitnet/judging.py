@@ -13,6 +13,7 @@ from agentforge.data.items import Item
 from agentforge.data.splits import Split
 from agentforge.kit.audience import Audience
 from agentforge.kit.measure import Measurement
+from agentforge.models.ternary.linear import frozen
 from agentforge.models.thoughts.speak import speak
 from agentforge.models.thoughts.thinker import Thinker
 from agentforge.phase4_bitnet.config import BoundsConfig
@@ -41,7 +42,8 @@ def judge(context: Audience, start: Start, models: Mapping[str, Any]) -> Judged:
     for number, (who, model) in enumerate(models.items()):
         context.check_stop()
         context.progress(number, len(models), "models", "test")
-        found += numbers_of(start, who, model, test)
+        with frozen(model):
+            found += numbers_of(start, who, model, test)
     values = {one.name.removeprefix("bitnet/"): one.value for one in found}
     for who in list(models)[1:]:
         found += lost(who, values, start.config.bounds, len(test), context.log)

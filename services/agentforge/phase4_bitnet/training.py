@@ -13,7 +13,7 @@ from agentforge.data.items import Item
 from agentforge.data.rows import IGNORED
 from agentforge.data.splits import Split
 from agentforge.kit.measure import Measurement
-from agentforge.models.ternary.linear import Mode, set_strength
+from agentforge.models.ternary.linear import Mode, frozen, set_strength
 from agentforge.phase4_bitnet.config import LossConfig
 from agentforge.phase4_bitnet.start import Start
 from agentforge.train.evaluate import item_loss
@@ -42,6 +42,10 @@ class TernaryLoss:
 
     def __call__(self, model: nn.Module, batch: dict[str, Tensor]) -> Tensor:
         set_strength(model, self.strength_of(self.step_of()))
+        with frozen(model):  # a Titan passes its layers several times
+            return self._loss(model, batch)
+
+    def _loss(self, model: nn.Module, batch: dict[str, Tensor]) -> Tensor:
         if not self.config.distillation:
             return self.config.task * model_loss(model, batch)
         out = model(**batch)

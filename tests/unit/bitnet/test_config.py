@@ -29,7 +29,7 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"data": {"families": {"nested": [99]}}}, "data.families", "99"),
     ({"evaluation": {"items": 9}}, "evaluation.items", "10"),
     ({"bounds": {"accuracy": -0.1}}, "bounds.accuracy", "0"),
-    ({"packing": {"packed": 2}}, "packing.packed", "1.6"),
+    ({"packing": {"packed": 4}}, "packing.packed", "1.6"),
     ({"packing": {"embeddings": 16}}, "packing.embeddings", "8"),
     ({"train": {"stepps": 3}}, "train.stepps", "steps"),
 ]
@@ -58,3 +58,9 @@ def test_a_service_needs_no_torch() -> None:
     )
     subprocess.run([sys.executable, "-c", code], check=True)
     assert [(slot.name, slot.min_count) for slot in PHASE.makes] == [("model", 1), ("packed", 0), ("gguf", 0)]
+
+
+@pytest.mark.parametrize("given", [2, "2", 1.6, "1.6"])
+def test_bits_are_taken_as_numbers_too(given: object) -> None:
+    """--set packing.packed=2 gives a number."""
+    assert validate_config(BitNetConfig, {"packing": {"packed": given}}).packing.packed == str(given)

@@ -137,11 +137,10 @@ OTHERS: dict[str, dict[str, Any]] = {
     "one": {
         "train": {"dtype": "bfloat16", "accumulation": 2, "optimiser": "adamw", "grokfast": {"filter": "ema"}},
         "ternary": {"scale": "channel", "norm": True},
-        "loss": {"distillation": 0.0},
         "warmup": 0.0,
     },
     "another": {
-        "loss": {"task": 0.0, "temperature": 2.0},
+        "loss": {"task": 0.0, "distillation": 1.0, "temperature": 2.0},
         "calibration": {"thresholds": False, "sensitivity": 0},
         "packing": {"embeddings": 4},
     },

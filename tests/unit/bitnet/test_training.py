@@ -50,7 +50,7 @@ def test_the_loss_has_the_parts_that_are_asked_for(make: Any) -> None:
     logits_BTV, teacher_BTV = (each(**batch()).logits[:, 7:-1] for each in (model, teacher))
     by_hand = distillation(logits_BTV.flatten(0, 1), teacher_BTV.flatten(0, 1), 1.0)
     assert found[0.0, 1.0] == pytest.approx(by_hand.item(), rel=1e-4), "at learned tokens alone"
-    loss = TernaryLoss(LossConfig(), teacher, lambda step: 1.0)
+    loss = TernaryLoss(LossConfig(distillation=1.0), teacher, lambda step: 1.0)
     loss(model, batch()).backward()  # type: ignore[no-untyped-call]
     assert all(parameter.grad is None for parameter in teacher.parameters())
     assert all(layer.weight.grad is not None for layer in ternary_layers(model).values())
@@ -60,7 +60,7 @@ def test_the_strength_is_that_of_the_step() -> None:
     """Whatever it was set to between two steps, as the evaluation does."""
     model, now = pico.llama(), [0]
     convert(model)
-    loss = TernaryLoss(LossConfig(distillation=0.0), None, lambda step: strength(step, 8, 0.5))
+    loss = TernaryLoss(LossConfig(), None, lambda step: strength(step, 8, 0.5))
     loss.step_of = lambda: now[0]
     seen = []
     for now[0] in range(5):
@@ -73,5 +73,5 @@ def test_the_strength_is_that_of_the_step() -> None:
 def test_at_first_it_is_the_model_as_it_came() -> None:
     teacher, model = pico.llama(), pico.llama()
     convert(model)
-    loss = TernaryLoss(LossConfig(task=0.0), teacher.eval(), lambda step: 0.0)
+    loss = TernaryLoss(LossConfig(task=0.0, distillation=1.0), teacher.eval(), lambda step: 0.0)
     assert loss(model.eval(), batch()).item() == pytest.approx(0, abs=1e-6)

@@ -1,5 +1,6 @@
 """A BitLinear is its plain layer at strength 0, to the bit; the paper's at 1; and learns as the paper says."""
 
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from agentforge.kit.errors import InvalidInput
-from agentforge.models.ternary.linear import BitLinear, Mode, set_strength
+from agentforge.models.ternary.linear import BitLinear, Mode, frozen, set_strength
 from agentforge.models.ternary.quantise import per_weight
 
 MODES = [
@@ -121,3 +122,26 @@ def test_a_mode_that_makes_no_sense_is_refused(fields: dict[str, Any], field: st
     with pytest.raises(InvalidInput) as caught:
         Mode(**fields)
     assert caught.value.field == field
+
+
+@pytest.mark.parametrize("mode", MODES, ids=str)
+def test_frozen_it_computes_the_same_and_thaws(mode: Mode) -> None:
+    _, layer, x = made(mode)
+    expected = layer(x)
+    with frozen(layer):
+        assert torch.equal(layer(x), expected)
+        with torch.no_grad():
+            layer.weight.neg_()
+        assert torch.equal(layer(x), expected), "nothing is found anew"
+    assert not torch.equal(layer(x), expected), "a weight that changed counts again"
+
+
+def test_frozen_it_learns_the_same() -> None:
+    gradients = []
+    for freeze in (False, True):
+        _, layer, x = made(Mode())
+        with frozen(layer) if freeze else nullcontext():
+            layer(layer(x)[..., :1].expand(3, 5, 24)).square().sum().backward()
+        assert layer.weight.grad is not None
+        gradients.append(layer.weight.grad)
+    assert torch.equal(*gradients)

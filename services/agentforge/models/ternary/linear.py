@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -53,10 +55,13 @@ class BitLinear(nn.Linear):
         super().__init__(plain.in_features, plain.out_features, plain.bias is not None, device="meta")
         self.weight, self.bias = plain.weight, plain.bias
         self.mode = mode
+        self._frozen: tuple[Tensor, Tensor] | None = None
         self.train(plain.training)
 
     def quantised(self) -> tuple[Tensor, Tensor]:
         """Codes [O, I], int8, and scales [A, G] (see quantise), float32."""
+        if self._frozen is not None:
+            return self._frozen
         mode, latent_OI = self.mode, self.weight.detach()
         if mode.fit == "survivors":
             return survivors(latent_OI, mode.scale, mode.group, mode.threshold)
@@ -111,6 +116,19 @@ def set_strength(model: nn.Module, strength: float) -> None:
     """For warm-up: of all layers at once."""
     for layer in ternary_layers(model).values():
         layer.mode = replace(layer.mode, strength=strength)
+
+
+@contextmanager
+def frozen(model: nn.Module) -> Iterator[None]:
+    """Codes and scales are found once, not at every token. No weight and no mode may change meanwhile."""
+    layers = ternary_layers(model).values()
+    try:
+        for layer in layers:
+            layer._frozen = layer.quantised()
+        yield
+    finally:
+        for layer in layers:
+            layer._frozen = None
 
 
 def _out(field: str, message: str) -> InvalidInput:

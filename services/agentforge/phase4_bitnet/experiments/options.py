@@ -27,7 +27,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "no warm-up": {"warmup": 0.0},
     "warm-up over half": {"warmup": 0.5},
     "Grokfast": {"train": {"grokfast": {"filter": "ema"}}},
-    "layers of error above .2 high-precision": {"calibration": {"high_precision": "measured", "bound": 0.2}},
+    "layers of error above .15 high-precision": {"calibration": {"high_precision": "measured", "bound": 0.15}},
 }
 PARTS = {  # what BASE has, by the switch that takes it away
     "the paper's thresholds": "Calibrated thresholds",
@@ -71,6 +71,9 @@ def _options(every: Sequence[dict[str, Any]]) -> list[Row]:
         found.append(clearly_above(claim, 0, saved, "nat", method=method))
         found.append(stated(f"{name}: loss", losses, "nat"))
         found.append(stated(f"{name}: accuracy", [one["options"][name]["accuracy"] for one in every], "1"))
+        ternary = [one["options"][name]["ternary"] for one in every]
+        if ternary != [one["few"]["ternary"] for one in every]:
+            found.append(stated(f"{name}: ternary layers", ternary, "1"))
     found.append(stated(f"the base, {FEW} steps: loss", base, "nat"))
     found.append(stated(f"the base, {FEW} steps: accuracy", [one["few"]["accuracy"] for one in every], "1"))
     return found
