@@ -64,9 +64,7 @@ def _options(every: Sequence[dict[str, Any]]) -> list[Row]:
         losses = [one["options"][name]["loss"] for one in every]
         part = PARTS.get(name)
         saved = [(theirs - ours) * (1 if part else -1) for theirs, ours in zip(losses, base, strict=True)]
-        claim = (
-            f"{part} loses less than {name}" if part else f"{name[0].upper()}{name[1:]} loses less than the base"
-        )
+        claim = f"{part}: less loss than {name}" if part else f"Option, {name}: less loss than the base"
         method = f"nats saved in {FEW} steps, everything else equal"
         found.append(clearly_above(claim, 0, saved, "nat", method=method))
         found.append(stated(f"{name}: loss", losses, "nat"))
