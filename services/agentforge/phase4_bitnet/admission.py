@@ -17,6 +17,7 @@ from agentforge.models.ternary.groups import misfit
 from agentforge.phase4_bitnet.config import BitNetConfig
 from agentforge.phase4_bitnet.exportable import check_gguf
 from agentforge.train.directory import (
+    PACKED,
     TERNARY,
     check_kind,
     check_weights,
@@ -26,7 +27,6 @@ from agentforge.train.directory import (
     refuse_code,
 )
 
-PACKED = "packed.safetensors"  # as models/ternary names it, which needs torch
 _TITANS = (
     "qkv",
     "o",

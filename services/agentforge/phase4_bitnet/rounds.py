@@ -14,7 +14,7 @@ from agentforge.kit.context import PhaseContext
 from agentforge.models.ternary.linear import Mode
 from agentforge.phase4_bitnet.judging import FINETUNED, INPUT, lost, plain_numbers
 from agentforge.phase4_bitnet.start import Start
-from agentforge.phase4_bitnet.training import fine_tuning
+from agentforge.phase4_bitnet.training import fine_tuning, stage
 from agentforge.train.machine import settled
 from agentforge.train.stages import Curve, Finished, Stages
 from agentforge.train.state import put_tensors
@@ -26,16 +26,12 @@ def finetune(context: PhaseContext, start: Start, modes: dict[str, Mode]) -> tup
     names = [stage(number) for number in range(config.rounds)]
     stages = Stages(context, dict.fromkeys(names, config.train.steps), start.codec.digest)
     done: list[Finished] = []
-    for name in names:
+    for number, name in enumerate(names):
         before = done[-1].tensors if done else None
-        done.append(stages.run(name, partial(fine_tuning, start, modes, name, before)))
+        done.append(stages.run(name, partial(fine_tuning, start, modes, number, before)))
         if name != names[-1] and _kept(context, start, trained(start, modes, done[-1].tensors), name):
             break
     return trained(start, modes, done[-1].tensors), _joined([each.curve for each in done], config.train.steps)
-
-
-def stage(number: int) -> str:
-    return FINETUNED if number == 0 else f"{FINETUNED}_{number + 1}"
 
 
 def trained(start: Start, modes: dict[str, Mode], tensors: Mapping[str, Tensor]) -> Any:

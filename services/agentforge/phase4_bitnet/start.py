@@ -15,6 +15,7 @@ from agentforge.data.rows import ItemRows
 from agentforge.data.splits import Split
 from agentforge.kit.errors import InvalidInput
 from agentforge.kit.inputs import InputPath
+from agentforge.kit.rng import Rng
 from agentforge.models.ternary.convert import convert
 from agentforge.models.ternary.linear import Mode
 from agentforge.models.thoughts.saving import load_thinker
@@ -46,13 +47,13 @@ class Start:
         found = load_thinker(self.directory, model, self.codec.tokenizer)
         return found if found is not None and found.habits.threshold is not None else None
 
-    def rows(self) -> Loader:
-        data = self.config.data
-        rows = [
-            ItemRows(self._stream(name, Split.TRAIN), self.codec, data.length) for name in sorted(data.families)
-        ]
-        batch = self.config.train.batch
-        return even_loader(rows, batch=batch, pad=self.codec.pad, seed=self.config.seed)
+    def rows(self, number: int = 0) -> Loader:
+        """Of the round with this number: each has rows of its own."""
+        data, config = self.config.data, self.config
+        seed = Rng(config.seed, "bitnet/rows", number).seed if number else config.seed
+        streams = [ItemStream(name, Split.TRAIN, seed, data.difficulty(name)) for name in sorted(data.families)]
+        rows = [ItemRows(stream, self.codec, data.length) for stream in streams]
+        return even_loader(rows, batch=config.train.batch, pad=self.codec.pad, seed=seed)
 
     def items(self, split: Split, count: int) -> list[Item]:
         """So many of each family, or all where it has fewer."""
@@ -69,9 +70,6 @@ class Start:
             step = "Take a smaller calibration.batch, more families or higher difficulties."
             raise InvalidInput(message, reason="TOO_FEW_SAMPLES", field="calibration.batch", next_step=step)
         return found
-
-    def _stream(self, name: str, split: Split) -> ItemStream:
-        return ItemStream(name, split, self.config.seed, self.config.data.difficulty(name))
 
 
 def load_start(given: InputPath, config: BitNetConfig) -> Start:

@@ -15,6 +15,7 @@ from agentforge.data.splits import Split
 from agentforge.kit.measure import Measurement
 from agentforge.models.ternary.linear import Mode, frozen, set_strength
 from agentforge.phase4_bitnet.config import LossConfig
+from agentforge.phase4_bitnet.judging import FINETUNED
 from agentforge.phase4_bitnet.start import Start
 from agentforge.train.evaluate import item_loss
 from agentforge.train.loop import Training, model_loss
@@ -59,10 +60,15 @@ class TernaryLoss:
         return total
 
 
+def stage(number: int) -> str:
+    """The name of a round."""
+    return FINETUNED if number == 0 else f"{FINETUNED}_{number + 1}"
+
+
 def fine_tuning(
-    start: Start, modes: dict[str, Mode], name: str, before: Mapping[str, Tensor] | None = None
+    start: Start, modes: dict[str, Mode], number: int = 0, before: Mapping[str, Tensor] | None = None
 ) -> Training:
-    """`before`: what an earlier round left, ternary already; it needs no warm-up."""
+    """The round `number`. `before`: what the one before it left, ternary already; it needs no warm-up."""
     model, config = start.ternary(modes), start.config
     if before is not None:
         put_tensors(model, before)
@@ -71,7 +77,7 @@ def fine_tuning(
     teacher = start.model.eval()
     loss = TernaryLoss(config.loss, teacher, lambda step: strength(step, config.train.steps, warmup))
     training = Training(
-        model, start.rows(), config.train, name=f"bitnet/training/{name}", loss_of=loss,
+        model, start.rows(number), config.train, name=f"bitnet/training/{stage(number)}", loss_of=loss,
         evaluate=lambda: selection_loss(start, model, selection),
     )  # fmt: skip
     loss.step_of = lambda: training.step

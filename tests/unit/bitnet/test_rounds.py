@@ -6,7 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
+from agentforge.models.ternary.convert import projections
+from agentforge.models.ternary.linear import Mode, ternary_layers
+from agentforge.phase4_bitnet.start import load_start
+from agentforge.phase4_bitnet.training import fine_tuning
+from agentforge.train.state import own_tensors
 from tests.attempts import Attempt, Record
 from tests.unit.bitnet.phases import ask
 
@@ -43,3 +49,20 @@ def test_killed_in_the_second_round_it_goes_on_to_the_same_bytes(volume: Path, w
     run = run.go()
     assert "bitnet/training/finetuned/loss" not in run.names(), "the first is not trained again"
     assert run.files == whole.files
+
+
+def test_a_round_begins_where_the_last_one_ended_with_rows_of_its_own(whole: Attempt) -> None:
+    start = load_start(whole.context().inputs.one("model"), whole.config)
+    modes = dict.fromkeys(projections(start.model), Mode())
+    moved = {name: tensor + 1 for name, tensor in own_tensors(start.ternary(modes)).items()}
+    first, second = fine_tuning(start, modes), fine_tuning(start, modes, 1, moved)
+    assert all(torch.equal(tensor, moved[name]) for name, tensor in own_tensors(second.model).items())
+    assert not any(torch.equal(tensor, moved[name]) for name, tensor in own_tensors(first.model).items())
+    batches = [next(each.loader) for each in (first, second)]
+    rows = [{tuple(row) for row in batch.input_ids.tolist()} for batch in batches]
+    assert rows[0].isdisjoint(rows[1])
+    strengths = []
+    for training, batch in zip((first, second), batches, strict=True):
+        training.loss_of(training.model, batch.torch())
+        strengths.append({layer.mode.strength for layer in ternary_layers(training.model).values()})
+    assert strengths == [{0.0}, {1.0}], "the second needs no warm-up"

@@ -16,7 +16,7 @@ from agentforge.kit.phase import load_pipeline
 from agentforge.models.ternary.linear import Mode
 from agentforge.phase4_bitnet.calibration import Layer, modes_of
 from agentforge.phase4_bitnet.config import BitNetConfig
-from agentforge.phase4_bitnet.judging import FINETUNED, numbers_of
+from agentforge.phase4_bitnet.judging import numbers_of
 from agentforge.phase4_bitnet.phase import calibration
 from agentforge.phase4_bitnet.start import Start, load_start
 from agentforge.phase4_bitnet.training import fine_tuning
@@ -101,7 +101,7 @@ def _layers(start: Start) -> list[Layer]:
 
 
 def _trained(start: Start, modes: dict[str, Mode]) -> Any:
-    training = fine_tuning(start, modes, FINETUNED)
+    training = fine_tuning(start, modes)
     training.run(Quiet())
     return training.model.eval()
 
