@@ -98,10 +98,8 @@ def _cost(what: str, every: Sequence[dict[str, Any]]) -> list[Row]:
     claim = f"{what}: nats lost against plain weights trained for as long"
     method = f"the same {every[0]['steps']} steps on the task's loss, weights plain; {where}"
     found.append(at_most(claim, LOST_NATS, _difference(every, "finetuned", "control"), "nat", method=method))
-    return [
-        *found,
-        *(stated(f"control: {each}", _of(every, "control", each), "1") for each in ("accuracy", "loss")),
-    ]
+    found.append(stated("control: accuracy", _of(every, "control", "accuracy"), "1"))
+    return [*found, stated("control: loss", _of(every, "control", "loss"), "nat")]
 
 
 def _alone(what: str, every: Sequence[dict[str, Any]]) -> list[Row]:
