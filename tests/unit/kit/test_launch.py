@@ -126,8 +126,14 @@ def test_adoption_finds_the_live_worker_and_clears_up_after_a_dead_one(home: Pat
 
 
 def test_a_stranger_with_the_same_number_is_spared() -> None:
-    stranger = subprocess.Popen(["sleep", "60"], start_new_session=True)
+    stranger = subprocess.Popen(
+        ["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, start_new_session=True
+    )
     try:
+        assert stranger.stdin is not None
+        assert stranger.stdout is not None
+        stranger.stdin.write(b"\n")
+        stranger.stdout.read(1)  # it runs: right after its start a process may have no memory yet
         real = ProcessIdentity.of(stranger.pid)
         earlier = dataclasses.replace(real, start_ticks=real.start_ticks - 1)
         elsewhere = dataclasses.replace(real, host="another-machine")
@@ -139,7 +145,7 @@ def test_a_stranger_with_the_same_number_is_spared() -> None:
         assert group_rss_bytes(stranger.pid) > 0
     finally:
         stranger.kill()
-        stranger.wait()
+        stranger.communicate()
 
 
 def test_memory_of_the_whole_group_is_counted() -> None:
