@@ -22,6 +22,16 @@ class GrokfastConfig(StrictModel):
     )
 
 
+class RewindConfig(StrictModel):
+    """What to do about a loss that is no number, or that jumps: go back, and leave out the batches since then."""
+
+    most: int = Field(0, ge=0, le=1_000, description="Rewinds of one training; one more ends it. 0: none.")
+    every: int = Field(100, ge=1, le=1_000_000, description="Steps between the states that can be gone back to.")
+    spike: float = Field(2.0, gt=0, description="Nats above the median of the last losses that are a jump.")
+    window: int = Field(50, ge=2, le=10_000, description="Losses that the median is of; before so many, none is.")
+    slower: float = Field(0.5, gt=0, le=1, description="Times the learning rate from each rewind on.")
+
+
 class TrainConfig(StrictModel):
     steps: int = Field(1_000, ge=1, le=100_000_000, description="Optimiser steps.")
     batch: int = Field(128, ge=1, le=1_000_000, description="Rows of one forward pass.")
@@ -52,6 +62,7 @@ class TrainConfig(StrictModel):
     decay: float = Field(0.5, ge=0, le=1, description="wsd: last share of all steps in which the rate falls.")
     floor: float = Field(0.0, ge=0, le=1, description="cosine, wsd: what is left of the learning rate at the end.")
 
+    rewind: RewindConfig = Field(RewindConfig(), description="Where the loss jumps or is no number.")
     dtype: Literal["float32", "bfloat16"] = Field(
         "float32", description="bfloat16: autocast; weights and optimiser stay float32."
     )

@@ -23,21 +23,21 @@ class Grokfast:
         self._past: list[dict[str, Tensor]] = []  # ma: the last gradients, oldest first
 
     @torch.no_grad()
-    def __call__(self, gradients: Mapping[str, Tensor]) -> None:
-        """Change the gradients in place."""
+    def __call__(self, gradients: Mapping[str, Tensor], weight: float = 1.0) -> None:
+        """Change the gradients in place. `weight`: times lamb; at 0 only the memory goes on."""
         if self.config.filter == "ema":
-            self._ema(gradients)
+            self._ema(gradients, self.config.lamb * weight)
         elif self.config.filter == "ma":
-            self._ma(gradients)
+            self._ma(gradients, self.config.lamb * weight)
 
-    def _ema(self, gradients: Mapping[str, Tensor]) -> None:
+    def _ema(self, gradients: Mapping[str, Tensor], lamb: float) -> None:
         """The average begins at the first gradient, not at zero."""
         for name, gradient in gradients.items():
             slow = self._slow.setdefault(name, gradient.clone())
             slow.lerp_(gradient, 1 - self.config.alpha)
-            gradient.add_(slow, alpha=self.config.lamb)
+            gradient.add_(slow, alpha=lamb)
 
-    def _ma(self, gradients: Mapping[str, Tensor]) -> None:
+    def _ma(self, gradients: Mapping[str, Tensor], lamb: float) -> None:
         """Nothing is added before the window is full. The mean is taken anew: a running sum would drift."""
         self._past = [*self._past, {name: gradient.clone() for name, gradient in gradients.items()}]
         self._past = self._past[-self.config.window :]
@@ -45,7 +45,7 @@ class Grokfast:
             return
         for name, gradient in gradients.items():
             mean = torch.stack([past[name] for past in self._past if name in past]).mean(0)
-            gradient.add_(mean, alpha=self.config.lamb)
+            gradient.add_(mean, alpha=lamb)
 
     def tensors(self) -> dict[str, Tensor]:
         past = {f"past.{age}.{name}": g for age, each in enumerate(self._past) for name, g in each.items()}

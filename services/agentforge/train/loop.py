@@ -11,12 +11,11 @@ Where several ranks were joined (kit.ranks), each of them runs this loop, and al
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -29,12 +28,17 @@ from agentforge.train import state
 from agentforge.train.config import TrainConfig
 from agentforge.train.distribution import add_gradients, check_share, own_dice, own_share
 from agentforge.train.grokfast import Grokfast
+from agentforge.train.guard import Guard, Spoiled
 from agentforge.train.machine import device, settled
 from agentforge.train.optim import Optimiser
+from agentforge.train.parts import Pacing, Part
+from agentforge.train.report import Report, Step
+from agentforge.train.schedule import rate
+from agentforge.train.snapshot import Snapshot
 
 LossOf = Callable[[nn.Module, dict[str, Tensor]], Tensor]
 
-_REPORT_S = 1.0  # seconds between events about the loss
+_SAFE = "safe"  # in a checkpoint: where a rewind goes back to
 _CURVE_POINTS = 200  # of the loss over all steps, kept with the model
 
 
@@ -45,6 +49,21 @@ class Batches(Protocol):
     def __iter__(self) -> Iterator[Batch]: ...
     def state_dict(self) -> dict[str, Any]: ...
     def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+
+@runtime_checkable
+class Remembering(Protocol):
+    """Batches with tensors to save besides."""
+
+    def tensors(self) -> dict[str, Tensor]: ...
+    def load(self, tensors: Mapping[str, Tensor]) -> None: ...
+
+
+@runtime_checkable
+class Closable(Protocol):
+    """Batches that work ahead in a thread."""
+
+    def close(self) -> None: ...
 
 
 class Saver(Protocol):
@@ -58,6 +77,7 @@ class TrainContext(Protocol):
     def checkpoints(self) -> Saver: ...
     def progress(self, done: int, total: int = 0, unit: str = "steps", message: str = "") -> None: ...
     def measure(self, measurement: Measurement) -> None: ...
+    def log(self, message: str, level: str = "info") -> None: ...
     def check_stop(self, save: Callable[[], None] | None = None) -> None: ...
 
 
@@ -78,14 +98,20 @@ class Training:
         name: str = "train",
         loss_of: LossOf = model_loss,  # a mean over the batch's learned tokens
         evaluate: Callable[[], Measurement] | None = None,  # lower is better: a loss on the selection split
+        pace: Pacing | None = None,  # times the config's schedule
+        parts: Mapping[str, Part] | None = None,  # by name
     ) -> None:
         self.model, self.loader, self.config, self.name = model.to(device()), loader, config, name
-        self.loss_of, self.evaluate = loss_of, evaluate
+        self.loss_of, self.evaluate, self.pace = loss_of, evaluate, pace
+        self.parts = dict(sorted((parts or {}).items()))
         self.ranks = ranks.current()
         check_share(config.batch, self.ranks)
         self.optimiser = Optimiser(model, config)
         self.grokfast = Grokfast(config.grokfast)
+        self.guard = Guard(config.rewind)
         self.step = 0
+        self.rewinds = 0
+        self._safe: Snapshot | None = None  # where a rewind goes back to
         self.curve: list[dict[str, float]] = []  # the mean loss of each stretch of steps
         self._stretch: list[float] = []
         self._best: tuple[float, int, dict[str, Tensor]] | None = None  # value, step, weights
@@ -101,50 +127,87 @@ class Training:
         return self._best[1] if self._best is not None and self.config.patience else None
 
     def run(self, context: TrainContext) -> None:
-        """Train to the end. Where the context says stop, a checkpoint is written first."""
-        report = _Report(self.name)
+        """Train to the end. Where the context says stop, a checkpoint is written first. Batches are closed."""
+        try:
+            self._run(context)
+        finally:
+            if isinstance(self.loader, Closable):
+                self.loader.close()
+
+    def _run(self, context: TrainContext) -> None:
+        report = Report(self.name, self._of_parts)
         self.model.train()
         with settled(self.config):
+            self._keep()
             while not self.finished:
                 context.check_stop(lambda: self._checkpoint(context))
-                loss, norm, tokens = self._one_step()
-                report.add(loss, norm, tokens, self.step, context, last=self.finished)
-                self._after_step(loss, context)
-                context.progress(self.step, self.config.steps)
+                try:
+                    did = self._one_step()
+                except Spoiled as spoiled:
+                    self._rewind(spoiled, context)
+                    continue
+                report.add(did, self.step, context, last=self.finished)
+                self._after_step(did.loss, context)
+                context.progress(self.step, self.config.steps, message=self._stage)
         if self._best is not None and self.config.patience:
             state.put_tensors(self.model, self._best[2])
         self.model.eval()
 
     def save(self, directory: Path) -> None:
         """Write all that `load` needs into an empty directory."""
-        state.save_tensors(directory / "model.safetensors", state.own_tensors(self.model))
-        state.save_tensors(directory / "optimiser.safetensors", self.optimiser.tensors())
-        state.save_tensors(directory / "grokfast.safetensors", self.grokfast.tensors())
-        state.save_tensors(directory / "random.safetensors", state.random_state())
-        value, step, tensors = self._best or (None, 0, {})
-        state.save_tensors(directory / "best.safetensors", tensors)
-        counters = {
-            "name": self.name, "step": self.step, "loader": self.loader.state_dict(), "curve": self.curve,
-            "stretch": self._stretch, "best": [value, step], "worse": self._worse,
-        }  # fmt: skip
-        state.save_json(directory / "training.json", counters)
+        self._snapshot().write(directory)
+        if self._safe is not None:
+            (directory / _SAFE).mkdir()
+            self._safe.write(directory / _SAFE)
 
     def load(self, directory: Path) -> None:
-        counters = state.load_json(directory / "training.json")
-        state.put_tensors(self.model, state.load_tensors(directory / "model.safetensors"))
-        self.optimiser.load(state.load_tensors(directory / "optimiser.safetensors"))
-        self.grokfast.load(state.load_tensors(directory / "grokfast.safetensors"), self._device())
-        state.set_random_state(state.load_tensors(directory / "random.safetensors"))
-        self.loader.load_state_dict(counters["loader"])
-        self.step, self.curve, self._stretch = counters["step"], counters["curve"], counters["stretch"]
-        value, step = counters["best"]
-        best = state.load_tensors(directory / "best.safetensors")
-        self._best = None if value is None else (value, step, best)
-        self._worse = counters["worse"]
+        self._restore(Snapshot.read(directory))
+        self._safe = Snapshot.read(directory / _SAFE) if self.config.rewind.most else None
         self.ranks.meet()  # the next checkpoint may take the place of this one
 
-    def _one_step(self) -> tuple[float, float, int]:
-        """(loss, gradient norm, tokens) of one optimiser step."""
+    def counters(self) -> dict[str, Any]:
+        """All of its state that is no tensor: plain JSON."""
+        value, step, _ = self._best or (None, 0, {})
+        return {
+            "name": self.name, "step": self.step, "loader": self.loader.state_dict(), "curve": list(self.curve),
+            "stretch": list(self._stretch), "best": [value, step], "worse": self._worse, "rewinds": self.rewinds,
+            "recent": self.guard.recent, "pace": self.pace.state_dict() if self.pace else None,
+            "parts": {name: part.state_dict() for name, part in self.parts.items()},
+        }  # fmt: skip
+
+    def _snapshot(self) -> Snapshot:
+        best = self._best[2] if self._best else {}
+        tensors = {
+            "model": state.own_tensors(self.model), "optimiser": self.optimiser.tensors(),
+            "grokfast": self.grokfast.tensors(), "random": state.random_state(), "best": best,
+        }  # fmt: skip
+        tensors |= {f"part_{name}": part.tensors() for name, part in self.parts.items()}
+        if isinstance(self.loader, Remembering):
+            tensors["loader"] = self.loader.tensors()
+        return Snapshot(tensors, self.counters())
+
+    def _restore(self, found: Snapshot, *, data: bool = True) -> None:
+        """`data` False: batches go on from where they are."""
+        tensors, counters = found.tensors, found.counters
+        state.put_tensors(self.model, tensors["model"])
+        self.optimiser.load(tensors["optimiser"])
+        self.grokfast.load(tensors["grokfast"], self._device())
+        state.set_random_state(tensors["random"])
+        for name, part in self.parts.items():
+            part.load(tensors[f"part_{name}"])
+            part.load_state_dict(counters["parts"][name])
+        if self.pace:
+            self.pace.load_state_dict(counters["pace"])
+        if data:
+            self.loader.load_state_dict(counters["loader"])
+            if isinstance(self.loader, Remembering):
+                self.loader.load(tensors["loader"])
+        self.step, self.curve, self._stretch = counters["step"], list(counters["curve"]), list(counters["stretch"])
+        value, step = counters["best"]
+        self._best = None if value is None else (value, step, dict(tensors["best"]))
+        self._worse, self.rewinds, self.guard.recent = counters["worse"], counters["rewinds"], counters["recent"]
+
+    def _one_step(self) -> Step:
         total, tokens = 0.0, 0
         own_dice(self.name, self.step, self.ranks)
         for _ in range(self.config.accumulation):
@@ -156,15 +219,26 @@ class Training:
             total += loss.item() * part / self.config.accumulation
             tokens += int(batch.attention_mask.sum())
         total = self.ranks.add(total)
-        self._check_finite(total, "loss")
+        self.guard.check_loss(total)
         add_gradients(self.optimiser.parameters.values(), self.ranks)
-        self.grokfast(self.optimiser.gradients())
+        beat = self.pace.at(self.step, self.config.steps) if self.pace else None
+        self.grokfast(self.optimiser.gradients(), beat.grokfast if beat else 1.0)
         norm = nn.utils.clip_grad_norm_(self.optimiser.parameters.values(), self.config.clip).item()
-        self._check_finite(norm, "norm of the gradient")
-        self.optimiser.step(self.step)
-        self.optimiser.zero()
+        self.guard.check_finite(norm, "norm of the gradient")
+        moved = self._move(rate(self.step, self.config) * (beat.rate if beat else 1.0))
         self.step += 1
-        return total, norm, tokens
+        return Step(total, norm, tokens, moved * self.config.lr)
+
+    def _move(self, share: float) -> float:
+        """By this share of the highest learning rate, which every rewind has lowered: what is left is returned."""
+        share *= self.config.rewind.slower**self.rewinds
+        for part in self.parts.values():
+            part.before_step()
+        self.optimiser.step(self.step, share)
+        for part in self.parts.values():
+            part.after_step(self.step, share)
+        self.optimiser.zero()
+        return share
 
     def _after_step(self, loss: float, context: TrainContext) -> None:
         """All that a resumed run would otherwise do again or never: so the checkpoint comes last."""
@@ -174,6 +248,8 @@ class Training:
             self._stretch = []
         if self.evaluate and self.config.evaluate_every and self.step % self.config.evaluate_every == 0:
             self._evaluate(self.evaluate, context)
+        if self.config.rewind.most and self.step % self.config.rewind.every == 0:
+            self._keep(again=True)
         if self.config.checkpoint_every and self.step % self.config.checkpoint_every == 0 and not self.finished:
             self._checkpoint(context)
 
@@ -184,6 +260,8 @@ class Training:
         self.model.train()
         context.measure(found)
         self.curve.append({"step": self.step, found.name: found.value})
+        if self.pace and self.pace.observe(self.step, self.config.steps, found.value):
+            context.log(f"{self.name}: the stage ends early, after step {self.step}: the loss stands")
         if self._best is None or found.value < self._best[0]:
             tensors = {name: tensor.clone() for name, tensor in state.own_tensors(self.model).items()}
             self._best, self._worse = (found.value, self.step, tensors if self.config.patience else {}), 0
@@ -193,11 +271,36 @@ class Training:
     def _checkpoint(self, context: TrainContext) -> None:
         context.checkpoints.save(self.step, self.save)
 
-    def _check_finite(self, value: float, what: str) -> None:
-        if not math.isfinite(value):
-            message = f"{self.name}: the {what} is {value} at step {self.step + 1}"
+    def _keep(self, *, again: bool = False) -> None:
+        if self.config.rewind.most and (again or self._safe is None):
+            self._safe = self._snapshot().copy()
+
+    def _rewind(self, spoiled: Spoiled, context: TrainContext) -> None:
+        """Go back, leave out the batches since then, and go on slower; raise where that was done often enough."""
+        at, most = self.step + 1, self.config.rewind.most
+        if self._safe is None or self.rewinds == most:
+            often = f", after {most} rewinds" if most else ""
+            message = f"{self.name}: {spoiled} at step {at}{often}"
             step = "Lower train.lr or train.muon_lr, lengthen train.warmup, or use float32."
             raise FailedPrecondition(message, reason="TRAINING_DIVERGED", field="train.lr", next_step=step)
+        rewinds = self.rewinds + 1
+        self.optimiser.zero()
+        self._restore(self._safe, data=False)
+        self.rewinds = rewinds
+        self._safe = self._snapshot().copy()  # a resume must not find fewer rewinds, nor batches that were left out
+        method = f"times that training went back; now {spoiled} at step {at}, back to step {self.step}"
+        context.measure(Measurement(f"{self.name}/rewinds", rewinds, "1", method, rewinds, None, self.step))
+        context.log(
+            f"{self.name}: {spoiled} at step {at}: back to step {self.step}, without its batches", "warning"
+        )
+
+    def _of_parts(self, step: int) -> Iterable[Measurement]:
+        return (one for part in self.parts.values() for one in part.measurements(step))
+
+    @property
+    def _stage(self) -> str:
+        """Of the step just taken."""
+        return self.pace.at(max(0, self.step - 1), self.config.steps).stage if self.pace else ""
 
     def _autocast(self) -> AbstractContextManager[Any]:
         if self.config.dtype == "float32":
@@ -206,31 +309,3 @@ class Training:
 
     def _device(self) -> str:
         return str(next(self.model.parameters()).device)
-
-
-class _Report:
-    """Events about training, at most one of each kind a second, and always the last."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self._clear()
-
-    def _clear(self) -> None:
-        self._since, self._tokens = time.monotonic(), 0
-        self._losses: list[float] = []
-        self._norms: list[float] = []
-
-    def add(self, loss: float, norm: float, tokens: int, step: int, context: TrainContext, *, last: bool) -> None:
-        self._losses.append(loss)
-        self._norms.append(norm)
-        self._tokens += tokens
-        elapsed = time.monotonic() - self._since
-        if elapsed < _REPORT_S and not last:
-            return
-        n, span = len(self._losses), f"mean over {len(self._losses)} training steps"
-        context.measure(Measurement(f"{self.name}/loss", sum(self._losses) / n, "nat", span, n, None, step))
-        context.measure(Measurement(f"{self.name}/gradient_norm", sum(self._norms) / n, "1", span, n, None, step))
-        speed = self._tokens / max(elapsed, 1e-9)
-        method = f"real tokens of {n} training steps by wall clock, events included"
-        context.measure(Measurement(f"{self.name}/tokens_per_second", speed, "token/s", method, n, None, step))
-        self._clear()

@@ -76,9 +76,9 @@ class Optimiser:
             self._parts.append(Muon(chosen, config.muon_lr, config.muon_momentum, config.weight_decay))
         self._highest = [[group["lr"] for group in part.param_groups] for part in self._parts]
 
-    def step(self, step: int) -> float:
-        """Move the weights; the share of the highest learning rate is returned."""
-        share = rate(step, self.config)
+    def step(self, step: int, share: float | None = None) -> float:
+        """Move the weights by `share` of the highest learning rate, else that of the schedule; it is returned."""
+        share = rate(step, self.config) if share is None else share
         for part, highest in zip(self._parts, self._highest, strict=True):
             for group, lr in zip(part.param_groups, highest, strict=True):
                 group["lr"] = lr * share

@@ -21,7 +21,12 @@ Curve = list[dict[str, float]]
 @dataclass(frozen=True)
 class Finished:
     tensors: dict[str, Tensor]
-    curve: Curve
+    counters: dict[str, Any]  # what Training.counters gave at the end
+
+    @property
+    def curve(self) -> Curve:
+        found: Curve = self.counters["curve"]
+        return found
 
 
 class Stages:
@@ -46,7 +51,7 @@ class Stages:
             if training.best_step is not None:
                 self.context.log(f"{name} is that of step {training.best_step}; it trained for {training.step}")
             tensors = {key: tensor.clone() for key, tensor in state.own_tensors(training.model).items()}
-            self.finished[name] = Finished(tensors, training.curve)
+            self.finished[name] = Finished(tensors, training.counters())
             self.save(self._before(name) + self.plan[name], lambda directory: None, "")
         return self.finished[name]
 
@@ -56,10 +61,9 @@ class Stages:
         def write_all(directory: Path) -> None:
             for stage, finished in self.finished.items():
                 state.save_tensors(directory / f"{stage}.safetensors", finished.tensors)
-            curves = {stage: finished.curve for stage, finished in self.finished.items()}
-            state.save_json(
-                directory / "stages.json", {"curves": curves, "begun": name, "tokenizer": self.tokenizer}
-            )
+            counters = {stage: finished.counters for stage, finished in self.finished.items()}
+            record = {"counters": counters, "begun": name, "tokenizer": self.tokenizer}
+            state.save_json(directory / "stages.json", record)
             if name:
                 (directory / "begun").mkdir()
                 write(directory / "begun")
@@ -73,8 +77,8 @@ class Stages:
             step = "Resume with the Python and the tokenizers package that began the run, or start a new run."
             field = str(directory / "stages.json")
             raise FailedPrecondition(message, reason="TOKENIZER_MISMATCH", field=field, next_step=step)
-        for stage, curve in record["curves"].items():
-            self.finished[stage] = Finished(state.load_tensors(directory / f"{stage}.safetensors"), curve)
+        for stage, counters in record["counters"].items():
+            self.finished[stage] = Finished(state.load_tensors(directory / f"{stage}.safetensors"), counters)
         if record["begun"]:
             self._begun = (record["begun"], directory / "begun")
 
@@ -102,6 +106,9 @@ class _StageContext:
 
     def measure(self, measurement: Measurement) -> None:
         self._stages.context.measure(measurement)
+
+    def log(self, message: str, level: str = "info") -> None:
+        self._stages.context.log(message, level)
 
     def check_stop(self, save: Callable[[], None] | None = None) -> None:
         self._stages.context.check_stop(save)

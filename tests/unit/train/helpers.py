@@ -39,6 +39,7 @@ class Context:
         self.kill_at = kill_at
         self.done: list[tuple[int, int]] = []
         self.measurements: list[Measurement] = []
+        self.logs: list[str] = []
         self._steps = 0
 
     def progress(self, done: int, total: int = 0, unit: str = "steps", message: str = "") -> None:
@@ -46,6 +47,9 @@ class Context:
 
     def measure(self, measurement: Measurement) -> None:
         self.measurements.append(measurement)
+
+    def log(self, message: str, level: str = "info") -> None:
+        self.logs.append(message)
 
     def check_stop(self, save: Callable[[], None] | None = None) -> None:
         if self._steps == self.kill_at:

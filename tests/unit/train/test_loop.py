@@ -161,7 +161,7 @@ def test_events_come_at_a_sane_rate_and_the_last_always(tmp_path: Path) -> None:
     assert len(losses) < 40
     assert sum(m.n for m in losses) == 40
     assert {m.name for m in context.measurements} == {
-        "train/loss", "train/gradient_norm", "train/tokens_per_second",
+        "train/loss", "train/gradient_norm", "train/learning_rate", "train/tokens_per_second",
     }  # fmt: skip
     assert context.done[-1] == (40, 40)
 

@@ -118,7 +118,7 @@ def _asked(start: Start) -> Asked:
 def _finished(start: Start, before: Finished | None, name: str) -> Finished:
     made = on_worked(start, name) if name.endswith("worked") else on_answers(Quiet(), start, name, before)
     made.run(Quiet())
-    return Finished({key: tensor.clone() for key, tensor in own_tensors(made.model).items()}, made.curve)
+    return Finished({key: tensor.clone() for key, tensor in own_tensors(made.model).items()}, made.counters())
 
 
 def _last(start: Start, name: str, before: Finished | None) -> Thinker:
