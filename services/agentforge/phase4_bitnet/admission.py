@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from safetensors import SafetensorError, safe_open
-
-from agentforge.data.tokenizer import read_backend
 from agentforge.kit.checks import violations
-from agentforge.kit.errors import DataLoss, FailedPrecondition, ForgeError, InvalidInput, Violation
+from agentforge.kit.errors import FailedPrecondition, ForgeError, InvalidInput, Violation
 from agentforge.kit.inputs import InputPath
 from agentforge.models.fields_titan import MODEL_TYPE
 from agentforge.models.ternary.groups import misfit
@@ -20,11 +16,12 @@ from agentforge.train.directory import (
     PACKED,
     TERNARY,
     check_kind,
+    check_own_tokenizer,
+    check_positions,
     check_weights,
     model_directory,
-    positions,
     read_json,
-    refuse_code,
+    tensor_shapes,
 )
 
 _TITANS = (
@@ -53,10 +50,10 @@ def _model(config: BitNetConfig, given: InputPath) -> list[Violation]:
         return error.at(given.field)
     return violations(
         (given.field, partial(check_kind, described)),
-        (given.field, partial(_check_tokenizer, directory)),
+        (given.field, partial(check_own_tokenizer, directory)),
         (given.field, partial(_check_layers, directory, widths)),
         ("ternary.group", partial(_check_groups, config.ternary.group, widths)),
-        ("data.length", partial(_check_positions, config.data.length, described)),
+        ("data.length", partial(check_positions, config.data.length, described)),
         ("packing.gguf", partial(check_gguf, config, directory, described, widths)),
     )
 
@@ -68,13 +65,6 @@ def check_not_ternary(directory: Path) -> None:
             message = f"{directory} is ternary already: it has a {file}"
             step = "Give the model that it was made from; later phases take this one as it is."
             raise FailedPrecondition(message, reason="ALREADY_TERNARY", field=str(directory), next_step=step)
-
-
-def _check_tokenizer(directory: Path) -> None:
-    settings = directory / "tokenizer_config.json"
-    if settings.is_file():
-        refuse_code(settings, read_json(settings))
-    read_backend(directory)
 
 
 def _check_layers(directory: Path, widths: dict[str, int]) -> None:
@@ -93,22 +83,9 @@ def _check_groups(group: int, widths: dict[str, int]) -> None:
 def _widths(directory: Path, *, titan: bool) -> dict[str, int]:
     """Inputs of each layer that will be ternary, by its name."""
     found: dict[str, int] = {}
-    for file in sorted(directory.glob("*.safetensors")):
-        try:
-            with safe_open(file, framework="np") as opened:
-                shapes = {name: opened.get_slice(name).get_shape() for name in opened.keys()}  # noqa: SIM118
-        except (SafetensorError, OSError) as error:
-            raise DataLoss(f"{file} cannot be read: {error}", reason="BROKEN_FILE", field=str(file)) from error
-        for name, shape in shapes.items():
-            layer, _, own = name.rpartition(".")
-            last = layer.rpartition(".")[2]
-            if own == "weight" and len(shape) == 2 and (last in _TITANS if titan else last.endswith("_proj")):
-                found[layer] = shape[1]
+    for name, shape in tensor_shapes(directory).items():
+        layer, _, own = name.rpartition(".")
+        last = layer.rpartition(".")[2]
+        if own == "weight" and len(shape) == 2 and (last in _TITANS if titan else last.endswith("_proj")):
+            found[layer] = shape[1]
     return found
-
-
-def _check_positions(length: int, described: dict[str, Any]) -> None:
-    context = positions(described)
-    if context is not None and length > context:
-        message = f"rows of {length:,} tokens are longer than the {context:,} positions of the model"
-        raise InvalidInput(message, reason="SEQUENCE_TOO_LONG", field="data.length", next_step="Take shorter rows.")

@@ -4,24 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from statistics import fmean
 from typing import Any
 
-from agentforge.data import scoring
-from agentforge.data.codec import Codec
 from agentforge.data.items import Item
 from agentforge.data.splits import Split
 from agentforge.kit.audience import Audience
 from agentforge.kit.measure import Measurement
 from agentforge.models.ternary.linear import frozen
-from agentforge.models.thoughts.speak import speak
-from agentforge.models.thoughts.thinker import Thinker
 from agentforge.phase4_bitnet.config import BoundsConfig
 from agentforge.phase4_bitnet.start import Start
-from agentforge.train.evaluate import ROOM, alike, answers, item_loss, perplexity
+from agentforge.train.judging import WITH_THOUGHTS, judged
 
 INPUT, ROUNDED, FINETUNED = "input", "rounded", "finetuned"
-WITH_THOUGHTS = "_thinking"
 
 
 @dataclass(frozen=True)
@@ -52,40 +46,8 @@ def judge(context: Audience, start: Start, models: Mapping[str, Any]) -> Judged:
 
 def numbers_of(start: Start, who: str, model: Any, test: Sequence[Item]) -> list[Measurement]:
     """Loss, perplexity and exact answers; these with thoughts too, where the input thinks."""
-    found, thinker = plain_numbers(start, who, model, test), start.thinker(model)
-    if thinker is not None:
-        said = spoken(thinker, start.codec, test, start.config.evaluation.batch)
-        found += _accuracy(test, said, f"bitnet/{who}{WITH_THOUGHTS}")
-    return found
-
-
-def plain_numbers(start: Start, who: str, model: Any, items: Sequence[Item]) -> list[Measurement]:
-    """Without thoughts."""
-    codec, batch, prefix = start.codec, start.config.evaluation.batch, f"bitnet/{who}"
-    loss = item_loss(model, codec, items, name=f"{prefix}/loss", batch=batch)
-    found = [loss, *perplexity(loss, f"{prefix}/perplexity")]
-    return [*found, *_accuracy(items, answers(model, codec, items, batch=batch), prefix)]
-
-
-def _accuracy(items: Sequence[Item], said: Sequence[str], prefix: str) -> list[Measurement]:
-    families = scoring.accuracy(items, said, prefix=prefix)
-    method = f"mean over {len(families)} families, {families[0].method}"
-    mean = Measurement(f"{prefix}/accuracy", fmean(one.value for one in families), "1", method, len(items))
-    return [mean, *families]
-
-
-def spoken(thinker: Thinker, codec: Codec, items: Sequence[Item], batch: int) -> list[str]:
-    """What it says after each prompt where it thinks by its habits."""
-    prompts = [codec.prompt_ids(item.prefix + item.prompt) for item in items]
-    rooms = [len(codec.ids(item.completion)) + ROOM for item in items]
-    said = [""] * len(items)
-    for group in alike([len(prompt) for prompt in prompts], batch):
-        asked, room = [prompts[place] for place in group], [rooms[place] for place in group]
-        for place, each in zip(
-            group, speak(thinker, asked, room, eos=codec.eos, pad=codec.pad, rows=group), strict=True
-        ):
-            said[place] = codec.text(each.ids)
-    return said
+    thinker, batch = start.thinker(model), start.config.evaluation.batch
+    return judged(model, start.codec, test, f"bitnet/{who}", batch=batch, thinker=thinker)
 
 
 def lost(

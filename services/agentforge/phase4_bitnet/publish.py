@@ -16,9 +16,10 @@ from agentforge.models.ternary.packed import save_packed
 from agentforge.models.thoughts.saving import HABITS, HEAD
 from agentforge.phase4_bitnet.calibration import Layer
 from agentforge.phase4_bitnet.export import export
-from agentforge.phase4_bitnet.judging import FINETUNED, INPUT, ROUNDED, WITH_THOUGHTS, Judged
+from agentforge.phase4_bitnet.judging import FINETUNED, INPUT, ROUNDED, Judged
 from agentforge.phase4_bitnet.packing import WIDTHS, bits
 from agentforge.phase4_bitnet.start import Start
+from agentforge.train.judging import WITH_THOUGHTS, table
 from agentforge.train.stages import Curve
 
 _CARD = """\
@@ -109,7 +110,7 @@ def _card(start: Start, made: Made, judged: Judged) -> str:
         ternary=len(made.layers) - len(plain), layers=len(made.layers),
         plain=f" High precision keep {', '.join(plain)}." if plain else "",
         thoughts=_THOUGHTS.format(WITH_THOUGHTS) if (start.directory / HABITS).is_file() else "",
-        items=len(judged.items), table=_table(values), sizes=_sizes(values),
+        items=len(judged.items), table=table(values, (INPUT, ROUNDED, FINETUNED)), sizes=_sizes(values),
         accuracy=_share(values.get(f"{FINETUNED}/lost/accuracy")), accuracy_bound=bounds.accuracy,
         accuracy_within=_reached(values.get(f"{FINETUNED}/within/accuracy")),
         nats=values[f"{FINETUNED}/lost/nats"], nats_bound=bounds.nats,
@@ -124,20 +125,6 @@ def _share(value: float | None) -> str:
 
 def _reached(value: float | None) -> str:
     return "not measured" if value is None else "kept" if value else "not kept"
-
-
-def _table(values: Mapping[str, float]) -> str:
-    """Models as rows; loss, perplexity and families as columns."""
-    start = f"{INPUT}/accuracy/"
-    families = [name.removeprefix(start) for name in values if name.startswith(start)]
-    columns = ["loss", "perplexity", "accuracy", *(f"accuracy/{family}" for family in families)]
-    lines = [f"| | loss | perplexity | mean | {' | '.join(families)} |", "|---" * (len(columns) + 1) + "|"]
-    for who in (INPUT, ROUNDED, FINETUNED, *(f"{who}{WITH_THOUGHTS}" for who in (INPUT, ROUNDED, FINETUNED))):
-        found = [values.get(f"{who}/{column}") for column in columns]
-        if any(value is not None for value in found):
-            cells = ["not measured" if value is None else f"{value:.3g}" for value in found]
-            lines.append(f"| {who} | {' | '.join(cells)} |")
-    return "\n".join(lines)
 
 
 def _sizes(values: Mapping[str, float]) -> str:

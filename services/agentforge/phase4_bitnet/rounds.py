@@ -12,9 +12,10 @@ from agentforge.data.items import Item
 from agentforge.data.splits import Split
 from agentforge.kit.context import PhaseContext
 from agentforge.models.ternary.linear import Mode
-from agentforge.phase4_bitnet.judging import FINETUNED, INPUT, lost, plain_numbers
+from agentforge.phase4_bitnet.judging import FINETUNED, INPUT, lost
 from agentforge.phase4_bitnet.start import Start
 from agentforge.phase4_bitnet.training import fine_tuning, stage
+from agentforge.train.judging import judged
 from agentforge.train.machine import settled
 from agentforge.train.stages import Curve, Finished, Stages
 from agentforge.train.state import put_tensors
@@ -53,7 +54,12 @@ def _kept(context: PhaseContext, start: Start, model: Any, name: str) -> bool:
 
 
 def _values(start: Start, models: Mapping[str, Any], items: Sequence[Item]) -> dict[str, float]:
-    found = [one for who, model in models.items() for one in plain_numbers(start, who, model, items)]
+    batch = start.config.evaluation.batch
+    found = [
+        one
+        for who, model in models.items()
+        for one in judged(model, start.codec, items, f"bitnet/{who}", batch=batch)
+    ]
     return {one.name.removeprefix("bitnet/"): one.value for one in found}
 
 

@@ -6,7 +6,9 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agentforge.data.tokenizer import check_tokenizer
+from safetensors import SafetensorError, safe_open
+
+from agentforge.data.tokenizer import check_tokenizer, read_backend
 from agentforge.kit.errors import DataLoss, InvalidInput, NotFound
 from agentforge.models.fields_titan import MODEL_TYPE
 
@@ -106,3 +108,31 @@ def check_not_ternary(directory: Path) -> None:
         message = f"{directory} is ternary: its tensors are latents, which are not what the model computes with"
         step = "Take the model from before phase bitnet."
         raise InvalidInput(message, reason="TERNARY_MODEL", field=str(directory / TERNARY), next_step=step)
+
+
+def check_positions(length: int, described: dict[str, Any]) -> None:
+    """Rows of a training fit into the model."""
+    context = positions(described)
+    if context is not None and length > context:
+        message = f"rows of {length:,} tokens are longer than the {context:,} positions of the model"
+        raise InvalidInput(message, reason="SEQUENCE_TOO_LONG", field="data.length", next_step="Take shorter rows.")
+
+
+def check_own_tokenizer(directory: Path) -> None:
+    """It is there, whole, and needs no code of its own."""
+    settings = directory / "tokenizer_config.json"
+    if settings.is_file():
+        refuse_code(settings, read_json(settings))
+    read_backend(directory)
+
+
+def tensor_shapes(directory: Path) -> dict[str, list[int]]:
+    """Of all weights, by name, from the files' headers: which tells that the files are whole, too."""
+    found: dict[str, list[int]] = {}
+    for file in sorted(directory.glob("*.safetensors")):
+        try:
+            with safe_open(file, framework="np") as opened:
+                found |= {name: opened.get_slice(name).get_shape() for name in opened.keys()}  # noqa: SIM118
+        except (SafetensorError, OSError) as error:
+            raise DataLoss(f"{file} cannot be read: {error}", reason="BROKEN_FILE", field=str(file)) from error
+    return found
