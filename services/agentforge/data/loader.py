@@ -24,18 +24,24 @@ ROWS_TRIED = 200  # of each source before a training: what does not fit is found
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Arrays of shape [batch, length]; `source` of shape [batch] says which source a row is of."""
+    """Arrays of shape [batch, length]; of shape [batch], `source` says which source a row is of, and `weight` what
+    its tokens weigh (an advantage, say), where there is a loss that reads it."""
 
     input_ids: Ids
     labels: Ids
     attention_mask: Ids
     source: NDArray[np.int64]
+    weight: NDArray[np.float32] | None = None
 
     def torch(self, device: str = "cpu") -> dict[str, torch.Tensor]:
         """What a Hugging Face model takes: model(**batch.torch())."""
         import torch
 
-        arrays = {"input_ids": self.input_ids, "labels": self.labels, "attention_mask": self.attention_mask}
+        arrays: dict[str, NDArray[Any]] = {
+            "input_ids": self.input_ids, "labels": self.labels, "attention_mask": self.attention_mask,
+        }  # fmt: skip
+        if self.weight is not None:
+            arrays["weight"] = self.weight
         return {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
 
 
@@ -77,7 +83,7 @@ class Loader:
                 rows.append(self.sources[which].row(self._taken[which]))
             self._taken[which] += 1
         self.step += 1
-        return _batch(rows, self.length, self.pad, picks[mine.start : mine.stop])
+        return batch_of(rows, self.length, self.pad, picks[mine.start : mine.stop])
 
     def state_dict(self) -> dict[str, Any]:
         """Plain JSON: the place of the next batch."""
@@ -105,11 +111,8 @@ class Prefetch:
     """Makes batches in a thread while the model works. Its state is of what was handed out, not of what waits."""
 
     def __init__(self, loader: Loader, depth: int = 4) -> None:
-        self._loader, self._state = loader, loader.state_dict()
-        self._waiting: queue.Queue[tuple[Batch | BaseException, dict[str, Any]]] = queue.Queue(depth)
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="data-prefetch", daemon=True)
-        self._thread.start()
+        self._loader, self._depth = loader, depth
+        self._begin()
 
     def __iter__(self) -> Iterator[Batch]:
         return self
@@ -125,12 +128,24 @@ class Prefetch:
     def state_dict(self) -> dict[str, Any]:
         return self._state
 
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.close()
+        self._loader.load_state_dict(state)
+        self._begin()
+
     def close(self) -> None:
         """Stop the thread; the loader stands somewhere ahead and is to be used no more without a state."""
         self._stopped.set()
         while self._thread.is_alive():
             _drain(self._waiting)
             self._thread.join(0.01)
+
+    def _begin(self) -> None:
+        self._state = self._loader.state_dict()
+        self._waiting: queue.Queue[tuple[Batch | BaseException, dict[str, Any]]] = queue.Queue(self._depth)
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="data-prefetch", daemon=True)
+        self._thread.start()
 
     def _work(self) -> None:
         while not self._stopped.is_set():
@@ -164,7 +179,7 @@ def _normal(weights: list[float]) -> list[float]:
     return [weight / sum(weights) for weight in weights]
 
 
-def _batch(rows: list[Row], length: int | None, pad: int, source: NDArray[np.int64]) -> Batch:
+def batch_of(rows: list[Row], length: int | None, pad: int, source: NDArray[np.int64]) -> Batch:
     width = length or max(len(row.ids) for row in rows)
     ids = np.full((len(rows), width), pad, np.int64)
     labels = np.full((len(rows), width), IGNORED, np.int64)

@@ -14,7 +14,7 @@ from agentforge.data.codec import Codec
 from agentforge.data.quality import Cleaner
 from agentforge.data.sources.documents import DocumentSource
 from agentforge.data.splits import Split
-from agentforge.data.tokens import TokenShards
+from agentforge.data.tokens import OpenShards, TokenShards
 from agentforge.kit.digests import digest_file
 from agentforge.kit.errors import DataLoss, FailedPrecondition, InvalidInput, NotFound
 
@@ -53,7 +53,7 @@ def prepare_tokens(
     return manifest
 
 
-def load_tokens(directory: Path, split: Split, codec: Codec) -> TokenShards:
+def load_tokens(directory: Path, split: Split, codec: Codec, *, shards: OpenShards | None = None) -> TokenShards:
     """The shards of one split, after checking the tokenizer and every file's digest."""
     path = directory / MANIFEST
     if not path.is_file():
@@ -66,10 +66,10 @@ def load_tokens(directory: Path, split: Split, codec: Codec) -> TokenShards:
         message = f"{directory} was made with the tokenizer {manifest['tokenizer'][:12]}, not {codec.digest[:12]}"
         step = "Prepare it again, or use the tokenizer it was made with."
         raise FailedPrecondition(message, reason="TOKENIZER_MISMATCH", field=str(directory), next_step=step)
-    shards = manifest["splits"][split]["shards"]
-    for shard in shards:
+    recorded = manifest["splits"][split]["shards"]
+    for shard in recorded:
         _check_shard(directory / shard["file"], shard["sha256"])
-    return TokenShards([directory / shard["file"] for shard in shards], name=f"tokens/{split}")
+    return TokenShards([directory / shard["file"] for shard in recorded], name=f"tokens/{split}", shards=shards)
 
 
 def _check_shard(file: Path, expected: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+from array import array
 from collections import OrderedDict
 from collections.abc import Sequence
 from itertools import accumulate
@@ -12,16 +13,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from agentforge.data.flat import Flat, map_uint16
 from agentforge.data.sources.documents import optional
 from agentforge.data.sources.formats import no_field, opened
 from agentforge.data.sources.pickles import load_pickle
 from agentforge.data.sources.roots import find_files
-from agentforge.data.splits import Split, split_of
+from agentforge.data.splits import SHARES, Split, split_of
 from agentforge.kit.errors import InvalidInput
 
 SUFFIXES = (".npy", ".bin", ".h5", ".hdf5", ".pkl", ".pickle")
 
-_BLOCK = 4_096  # tokens that share a split, where token files carry no documents
+BLOCK = 4_096  # tokens that share a split, where token files carry no documents
 
 
 class OpenShards:
@@ -38,7 +40,7 @@ class OpenShards:
         self._open.move_to_end(path)
         while len(self._open) > self.capacity:
             _, oldest = self._open.popitem(last=False)
-            if hasattr(oldest, "file"):  # HDF5 keeps its file open; a memory map goes with its last reference
+            if hasattr(oldest, "file"):  # all but pickles, which are in memory
                 oldest.file.close()
         return self._open[path]
 
@@ -48,18 +50,21 @@ class OpenShards:
             message = f"{path} is {array.dtype} of shape {array.shape}"
             step = "One dimension of integers is needed: the tokens, one after the other."
             raise InvalidInput(message, reason="WRONG_SHAPE", field=str(path), next_step=step)
-        return array
+        return Flat.of_map(path, array) if isinstance(array, np.memmap) else array
 
     def _opened(self, path: Path) -> Any:
         match path.suffix:
             case ".npy":
                 return opened(lambda p: np.load(p, mmap_mode="r"), path)
             case ".bin":
-                return opened(lambda p: np.memmap(p, "<u2", mode="r"), path)  # as nanoGPT and llm.c write it
+                return opened(map_uint16, path)
             case ".h5" | ".hdf5":
-                file = opened(optional("h5py", "h5py", "reading HDF5").File, path)
-                if self.field not in file:
-                    raise no_field(path, self.field, list(file))
+                h5py = optional("h5py", "h5py", "reading HDF5")
+                file = opened(h5py.File, path)
+                if not isinstance(file.get(self.field), h5py.Dataset):
+                    raise no_field(
+                        path, self.field, [name for name in file if isinstance(file[name], h5py.Dataset)]
+                    )
                 return file[self.field]
             case _:
                 return np.asarray(load_pickle(path, allowed=self.allow_pickle))
@@ -96,17 +101,21 @@ class Windows:
 
     def __init__(self, tokens: TokenShards, length: int, split: Split | None = None) -> None:
         self.tokens, self.length = tokens, length
-        self._per_block = _BLOCK // length if split else 1
-        block = _BLOCK if split else length
+        self._per_block = BLOCK // length if split else 1
+        block = BLOCK if split else length
         self._block, count = block, len(tokens) // block
         self._kept = (
-            [number for number in range(count) if split_of(f"{tokens.name}:{number}") is split] if split else None
+            array("q", (number for number in range(count) if split_of(f"{tokens.name}:{number}") is split))
+            if split
+            else None
         )
         self._count = (count if self._kept is None else len(self._kept)) * self._per_block
         if self._count == 0:
             whose = f"{tokens.name}/{split}" if split else tokens.name
             message = f"{whose} has {len(tokens):,} tokens: not one row of {length:,}"
             step = "Bring more text or take shorter rows."
+            if split:
+                step += f" Tokens are split in blocks of {BLOCK:,}: {SHARES[split]:.0%} of these are {split}."
             raise InvalidInput(message, reason="CORPUS_TOO_SMALL", field=tokens.name, next_step=step)
 
     def __len__(self) -> int:

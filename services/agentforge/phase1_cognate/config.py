@@ -7,6 +7,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from agentforge.data.drills import DRILLS
 from agentforge.data.tasks import FAMILIES, check_difficulties, family
 from agentforge.data.tasks.base import Family
 from agentforge.data.tokenizer import SMALLEST_VOCABULARY
@@ -17,7 +18,6 @@ from agentforge.models.fields_titan import BadField, TitanFields
 from agentforge.train.config import TrainConfig
 
 TEXT = "text"
-DRILLS = ("recall_drill", "nested_drill")
 SPECIALISTS = ("reasoning", "memory_integration", "adaptive_computation")
 _MANY = 1_000_000  # beyond, a number of tokens, steps or items is a slip: it would only exhaust memory or patience
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import islice
 
+from agentforge.data.cleaned import Cleaned, report, too_small
 from agentforge.data.codec import Codec
+from agentforge.data.drills import DRILLS, drill
 from agentforge.data.generate import ItemStream
 from agentforge.data.loader import Loader
 from agentforge.data.rows import ItemRows, RowSource
@@ -17,9 +19,7 @@ from agentforge.data.streams import StreamRows
 from agentforge.data.tokenizer import train_tokenizer
 from agentforge.kit.context import PhaseContext
 from agentforge.kit.errors import InvalidInput
-from agentforge.phase1_cognate.admission import Cleaned, report, too_small
-from agentforge.phase1_cognate.config import DRILLS, TEXT, CognateConfig, StageConfig
-from agentforge.phase1_cognate.drills import drill
+from agentforge.phase1_cognate.config import TEXT, CognateConfig, StageConfig
 
 _ROWS_TRIED = 300  # of each source before the training: an item too long for its row is found now, or is very rare
 
@@ -66,7 +66,7 @@ class Corpus:
         if name == TEXT:
             return StreamRows(SplitSource(self.source, Split.TRAIN), self.codec, data.text_length)
         if name in DRILLS:
-            return drill(name, self.codec, data, seed)
+            return drill(name, self.codec, data.difficulty, seed)
         return ItemRows(ItemStream(name, Split.TRAIN, seed, data.difficulty(name)), self.codec, data.task_length)
 
 

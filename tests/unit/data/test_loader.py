@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -71,6 +72,13 @@ def test_torch_tensors_are_what_models_take() -> None:
     tensors = next(loader(item_rows())).torch()
     assert set(tensors) == {"input_ids", "labels", "attention_mask"}
     assert str(tensors["labels"].dtype) == "torch.int64"
+
+
+def test_rows_weights_are_handed_on() -> None:
+    weighed = replace(next(loader(item_rows())), weight=np.array([0.5, 0.0, -1.0], np.float32)).torch()
+    assert set(weighed) == {"input_ids", "labels", "attention_mask", "weight"}
+    assert weighed["weight"].tolist() == [0.5, 0.0, -1.0]
+    assert str(weighed["weight"].dtype) == "torch.float32"
 
 
 def make_loader() -> Loader:
