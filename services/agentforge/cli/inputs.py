@@ -98,8 +98,14 @@ def _slot(name: str, kind: str, place: Path, takes: Sequence[Slot]) -> Slot:
 
 
 def _name(slot: Slot, output: ArtifactRef | None, place: Path, taken: set[str]) -> str:
-    """The slot's own name where it takes one artifact; else the artifact's, made safe and unique."""
-    wanted = Path(slot.name if slot.max_count == 1 else (output.name if output else _safe(place.name)))
+    """The slot's own name where it takes one artifact; else the artifact's, made safe and unique.
+
+    A file keeps its suffix, by which its format is known.
+    """
+    if slot.max_count == 1:
+        wanted = Path(_safe(f"{slot.name}{place.suffix}") if place.is_file() else slot.name)
+    else:
+        wanted = Path(output.name if output else _safe(place.name))
     name, count = wanted.name, 1
     while name in taken:
         count += 1
@@ -108,7 +114,6 @@ def _name(slot: Slot, output: ArtifactRef | None, place: Path, taken: set[str]) 
 
 
 def _safe(name: str) -> str:
-    """With the suffix, by which a file's format is known."""
     safe = Path(re.sub(r"[^A-Za-z0-9_.-]", "_", name).lstrip(".-") or "input")
     return f"{safe.stem[:40]}{safe.suffix[:16]}"
 

@@ -60,6 +60,8 @@ def test_a_file_keeps_its_suffix_by_which_its_format_is_known(home: Path, tmp_pa
     assert [ref.name for ref in refs] == ["words.txt", "words-2.txt"]
     assert [(home / ref.path).read_text() for ref in refs] == ["text 0", "text 1"]
     assert {Path(ref.path).suffix for ref in refs} == {".txt"}
+    (ref,) = bring_in(home, [f"words={given[0]}", str(home / "mine" / "m")], TWO_KINDS, remote=False)[:1]
+    assert (ref.name, Path(ref.path).suffix) == ("words.txt", ".txt"), "also where the slot takes one"
 
 
 def test_the_slot_can_be_named_and_must_be_where_kinds_differ(home: Path) -> None:

@@ -53,7 +53,8 @@ class Quarantine:
                 out.write(json.dumps(record) + "\n")
         if self.count > self.limit:
             where = f"{name}, byte {offset}: {why}"
-            message = f"{self.count} broken lines, {self.limit} allowed; the last is {where}"
+            lines = f"{self.count:,} broken line{'s' if self.count > 1 else ''}"
+            message = f"{lines}, {self.limit:,} allowed; the last is {where}"
             step = "Mend the file or raise the limit." + (f" The lines are in {self.path}." if self.path else "")
             raise InvalidInput(message, reason="TOO_MANY_BROKEN_LINES", field=name, next_step=step)
 
