@@ -9,5 +9,6 @@ PIPELINE = Pipeline(
     "agentforge.phase2_evomerge.config:PHASE",
     "agentforge.phase3_quietstar.config:PHASE",
     "agentforge.phase4_bitnet.config:PHASE",
+    "agentforge.phase5_training.config:PHASE",
     presets=Path(__file__).parent / "presets",
 )

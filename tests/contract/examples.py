@@ -61,6 +61,16 @@ _BITNET = {
     "evaluation": {"items": 10, "test_items": 10},
 }
 
+_TRAINING = {
+    "data": {"families": {"nested": [1, 2], "recall": [2]}, "length": 28},
+    "train": {"steps": 60, "batch": 8, "checkpoint_every": 10, "evaluate_every": 20, "threads": 1},
+    "pace": {"kind": "stages"},
+    "edge": {"kind": "edge", "every": 20, "items": 8, "settling": 1},
+    "selfmodel": {"weight": 0.0},  # the model has one layer
+    "dreams": {"every": 12, "steps": 3, "prompts": 8},
+    "evaluation": {"items": 10, "test_items": 10},
+}
+
 EXAMPLES = {
     "echo": Example(config={"samples": 2000}, kills=4),
     "count": Example(config={"n": 40, "every": 2, "step_s": 0.02}, kills=12),
@@ -68,6 +78,7 @@ EXAMPLES = {
     "evomerge": Example(config=_EVOMERGE, kills=3),
     "quietstar": Example(config=_QUIETSTAR, kills=2),
     "bitnet": Example(config=_BITNET, kills=2),
+    "training": Example(config=_TRAINING, kills=2),
 }
 """Phases that are not named here run on their `tiny` preset."""
 

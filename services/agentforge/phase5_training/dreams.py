@@ -27,8 +27,8 @@ from agentforge.kit.measure import Measurement
 from agentforge.kit.rng import Rng
 from agentforge.phase5_training.configs.dreams import DreamsConfig
 from agentforge.phase5_training.rows import MixedRows
-from agentforge.train.evaluate import ROOM, alike, padded
-from agentforge.train.loop import Batches, model_loss
+from agentforge.phase5_training.sampling import answerable, answers, said_row
+from agentforge.train.loop import Batches, Closable, model_loss
 from agentforge.train.state import own_tensors
 
 Reference = tuple[int, int, int]  # source, number of a row there, and its difficulty where that is steered, else 0
@@ -43,10 +43,7 @@ class Told:
     said: int
 
     def row(self) -> Row:
-        ids = np.array(self.ids, np.int64)
-        labels = ids.copy()
-        labels[: len(ids) - self.said] = IGNORED
-        return Row(ids, labels)
+        return said_row(self.ids, self.said)
 
 
 class Memory:
@@ -88,7 +85,7 @@ class Memory:
             rows, (source, number, _) = self._rows(reference), reference
             if isinstance(rows, ItemRows):
                 item = rows.items.item(number, 0) if rows.packed else rows.items.item(number)
-                if all(said for _, said in item.segments()[1:]):
+                if answerable(item):
                     found.append((source, item))
         gone = [(source, item) for source, item in found if self.sources[source].name not in recent]
         return gone or found
@@ -226,6 +223,10 @@ class Dreams:
             self._night.told = [Told(**each) for each in state["told"]]
             self.handed, self._counts = state["handed"], list(state["counts"])
 
+    def close(self) -> None:
+        if isinstance(self.loader, Closable):
+            self.loader.close()
+
     def tensors(self) -> dict[str, Tensor]:
         """What the anchor needs amid a dream; else nothing."""
         return self.start
@@ -256,7 +257,9 @@ class Dreams:
     def _wake(self) -> None:
         replayed, told = self._counts
         method = f"rows of one dream: {replayed:,} seen before, {told:,} the model's own"
-        self._measure(Measurement("dream/rows", replayed + told, "1", method, replayed + told, None, self._step))
+        self._measure(
+            Measurement("forge/dream/rows", replayed + told, "1", method, replayed + told, None, self._step)
+        )
         self._night.told, self.start = [], {}
         self.memory.recent.clear()
 
@@ -277,7 +280,7 @@ class Dreams:
         ]
         method = f"right and finished answers to remembered items, at temperature {self.config.temperature}"
         share = len(kept) / len(asked)
-        self._measure(Measurement("dream/kept_share", share, "1", method, len(asked), None, self._step))
+        self._measure(Measurement("forge/dream/kept_share", share, "1", method, len(asked), None, self._step))
         return kept
 
     def _as_row(self, source: int, item: Item, said: list[int]) -> Told | None:
@@ -290,29 +293,3 @@ class Dreams:
     @property
     def _step(self) -> int:
         return self.handed // self._passes
-
-
-@torch.no_grad()
-def answers(
-    model: Any, codec: Codec, items: Sequence[Item], temperature: float, seed: int, batch: int
-) -> list[list[int]]:
-    """What the model says after each prompt, its end included; drawn with dice of their own."""
-    prompts = [codec.prompt_ids(item.prefix + item.prompt) for item in items]
-    rooms = [len(codec.ids(item.completion)) + ROOM for item in items]
-    said: list[list[int]] = [[] for _ in items]
-    was_training = model.training
-    model.eval()
-    with torch.random.fork_rng(devices=[model.device] if model.device.type == "cuda" else []):
-        torch.manual_seed(seed)
-        for places in alike([len(prompt) for prompt in prompts], batch):
-            ids_BT, mask_BT = padded([prompts[place] for place in places], codec.pad, model.device, left=True)
-            out_BT = model.generate(
-                input_ids=ids_BT, attention_mask=mask_BT, max_new_tokens=max(rooms[place] for place in places),
-                do_sample=True, temperature=temperature, top_k=0, top_p=1.0, eos_token_id=codec.eos,
-                pad_token_id=codec.pad,
-            )  # fmt: skip
-            for place, row in zip(places, out_BT[:, ids_BT.shape[1] :].tolist(), strict=True):
-                end = row.index(codec.eos) + 1 if codec.eos in row else len(row)
-                said[place] = row[: min(end, rooms[place])]
-    model.train(was_training)
-    return said

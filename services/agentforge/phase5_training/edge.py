@@ -1,9 +1,9 @@
 """How hard the items of each family are: steered to where the model is right 55-75 % of the time, or not steered.
 
-A difficulty is a real number: between two of a family's own, items of both are mixed. Success is then a mix too, so
-along one whole difficulty it changes by at most 1: a gain of 1 per unit of error never overshoots, and the
-controller begins with it. Families differ in slope by far more than a fixed gain could serve, so the gain doubles
-while moves do too little, and shrinks when they did too much. Learning goes on meanwhile: so the difficulty has a
+A difficulty is a real number: between two of a family's own, items of both are mixed. How much success a move costs
+is seen in the same measurement, which has items of both: families differ in it by far more than a fixed gain could
+serve. (What earlier moves did says less: a gain that doubled while they did too little took what was learned
+meanwhile for their failure, and threw real trainings out of the band.) Learning goes on: so the difficulty has a
 speed besides, which every error changes a little; without it a steady learner would stay ahead.
 """
 
@@ -14,6 +14,7 @@ from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from agentforge.kit.errors import FailedPrecondition
@@ -22,11 +23,17 @@ from agentforge.phase5_training.configs.edge import EdgeConfig
 Mix = dict[int, float]
 """Weights of difficulties, above 0, of sum 1, the easiest first."""
 
-_REMEMBERED = (
-    4  # measurements since the last move that are pooled: longer, and the model is no longer what they saw
-)
-_SHARE_OF_SPEED = 0.05  # of what a move would be, each error adds this to the speed
+Counts = Mapping[int, tuple[int, int]]
+"""By difficulty: how many items were answered rightly, and of how many."""
+
+# Measurements since the last move that are pooled: longer, and the model is no longer what they saw.
+_REMEMBERED = 4
+_SHARE_OF_MOVE = 0.5  # of what would undo an error, once there is learning: some of it is noise
+_SHARE_OF_SPEED = 0.075  # of the same, each error adds this to the speed
 _FASTEST = 0.05  # of the family's range, from one measurement to the next
+_KEPT = 0.9  # of the evidence of a slope, from one measurement to the next
+_PRIOR = 8.0  # evidence, in items, that one difficulty takes success from 1 to 0: so the first moves are short
+_LEAST_SLOPE = 0.05  # below it, what is measured is noise
 
 
 def wilson(right: int, n: int, z: float) -> tuple[float, float]:
@@ -62,8 +69,9 @@ class Difficulties(ABC):
     def difficulty(self, family: str) -> float:
         return math.fsum(level * weight for level, weight in self.mix(family).items())
 
-    def observe(self, family: str, right: int, n: int, *, step: int) -> None:
-        """So many of `n` items of the current mix were answered right after `step` steps."""
+    def observe(self, family: str, counts: Counts, *, step: int) -> None:
+        """What was answered rightly of items of the current mix, after `step` steps."""
+        right, n = total(counts)
         point = {"step": step, "family": family, "success": right / n, "items": n}
         self.curve.append({**point, "difficulty": self.difficulty(family)})
 
@@ -119,8 +127,8 @@ class EasyToHard(Difficulties):
         super().load_state_dict(state)
         self._done = dict(state["done"])
 
-    def observe(self, family: str, right: int, n: int, *, step: int) -> None:
-        super().observe(family, right, n, step=step)
+    def observe(self, family: str, counts: Counts, *, step: int) -> None:
+        super().observe(family, counts, step=step)
         self._done[family] = min(1.0, step / self.steps)
 
 
@@ -129,11 +137,27 @@ class _Knob:
     """Of one family."""
 
     difficulty: float
-    gain: float = 1.0  # difficulty per unit of error
     speed: float = 0.0  # difficulty from one measurement to the next
     steering: bool = False
-    error: float = 0.0  # measured success less the target, at the last move
+    evidence: float = _PRIOR  # in items: what the slope was measured with
+    fall: float = _PRIOR  # slope times evidence
     seen: list[list[int]] = field(default_factory=list)  # [right, n] since the last move
+
+    @property
+    def gain(self) -> float:
+        """Difficulty per unit of error."""
+        return 1 / max(self.fall / self.evidence, _LEAST_SLOPE)
+
+    def compare(self, levels: Sequence[int], counts: Counts) -> None:
+        """What success loses from one difficulty to the next, in the same moment."""
+        evidence, fall = _KEPT * (self.evidence - _PRIOR), _KEPT * (self.fall - _PRIOR)
+        for easier, harder in pairwise(levels):
+            if easier in counts and harder in counts:
+                (right, n), (right_harder, n_harder) = counts[easier], counts[harder]
+                items = n * n_harder / (n + n_harder)
+                evidence += items
+                fall += items * (right / n - right_harder / n_harder) / (harder - easier)
+        self.evidence, self.fall = evidence + _PRIOR, fall + _PRIOR
 
 
 class Edge(Difficulties):
@@ -156,12 +180,16 @@ class Edge(Difficulties):
         super().load_state_dict(state)
         self._knobs = {name: _Knob(**knob) for name, knob in state["knobs"].items()}
 
-    def observe(self, family: str, right: int, n: int, *, step: int) -> None:
+    def observe(self, family: str, counts: Counts, *, step: int) -> None:
         """Before the first step nothing is learned: then there are moves and no speed."""
-        super().observe(family, right, n, step=step)
+        super().observe(family, counts, step=step)
         knob, low, high = self._knobs[family], self.levels[family][0], self.levels[family][-1]
-        move = self._move(knob, right, n, low, high)
+        knob.compare(self.levels[family], counts)
+        right, n = total(counts)
+        largest = self.config.largest * (high - low)
+        move = _bounded(self._move(knob, right, n), -largest, largest)
         if step > 0:
+            move *= _SHARE_OF_MOVE
             fastest = _FASTEST * (high - low)
             half = (self.config.high - self.config.low) / 2
             error = _bounded(right / n - self.config.target, -half, half)  # what is beyond the band is for moves
@@ -171,7 +199,7 @@ class Edge(Difficulties):
         if wanted != knob.difficulty:
             knob.speed = 0.0
 
-    def _move(self, knob: _Knob, right: int, n: int, low: float, high: float) -> float:
+    def _move(self, knob: _Knob, right: int, n: int) -> float:
         """Moves begin when success is surely off the target, and end when it is near: noise alone moves little."""
         knob.seen = [*knob.seen, [right, n]][-_REMEMBERED:]
         rights, items = (sum(column) for column in zip(*knob.seen, strict=True))
@@ -180,15 +208,9 @@ class Edge(Difficulties):
         surely = not least <= self.config.target <= most
         knob.steering = abs(error) > self.config.hysteresis if knob.steering else surely
         if not knob.steering:
-            knob.error = 0.0  # what a later error is due to is not the last move
             return 0.0
-        if error * knob.error < 0:  # the two errors say where on the way of the last move there was none
-            knob.gain = max(1.0, knob.gain * knob.error / (knob.error - error))
-        elif low < knob.difficulty < high and abs(error) > abs(knob.error) / 2 > 0:
-            knob.gain = min(knob.gain * 2, max(1.0, high - low))  # at an end it would grow for ever
-        knob.error, knob.seen = error, []
-        largest = self.config.largest * (high - low)
-        return _bounded(knob.gain * error, -largest, largest)
+        knob.seen = []
+        return knob.gain * float(error)
 
 
 def difficulties(config: EdgeConfig, families: Mapping[str, Sequence[int]], steps: int) -> Difficulties:
@@ -196,6 +218,11 @@ def difficulties(config: EdgeConfig, families: Mapping[str, Sequence[int]], step
     if config.kind == "easy_to_hard":
         return EasyToHard(config, families, steps)
     return Edge(config, families) if config.kind == "edge" else Uniform(config, families)
+
+
+def total(counts: Counts) -> tuple[int, int]:
+    rights, items = zip(*counts.values(), strict=True)
+    return sum(rights), sum(items)
 
 
 def _bounded(value: float, low: float, high: float) -> float:

@@ -16,6 +16,7 @@ from agentforge.kit.measure import Measurement
 from agentforge.models.ternary.linear import BitLinear, ternary_layers
 from agentforge.models.ternary.quantise import per_weight, survivors
 from agentforge.phase5_training.configs.quantised import QuantisedConfig
+from agentforge.train.parts import Part
 
 
 def distance(layers: Mapping[str, BitLinear]) -> Tensor:
@@ -34,8 +35,8 @@ def distance(layers: Mapping[str, BitLinear]) -> Tensor:
     return total / max(count, 1)
 
 
-class Quantised:
-    """Add `loss` to the task's; call `before_step` and `after_step` around every step of the model's optimiser."""
+class Quantised(Part):
+    """Add `loss` to the task's."""
 
     def __init__(self, model: nn.Module, config: QuantisedConfig) -> None:
         self.config, self.layers = config, ternary_layers(model)
@@ -63,7 +64,7 @@ class Quantised:
                 self._before[name] = layer.weight.detach().clone()
 
     @torch.no_grad()
-    def after_step(self) -> None:
+    def after_step(self, step: int, share: float) -> None:
         if not self._counting:
             return
         for name, before_OI in self._before.items():
@@ -86,9 +87,9 @@ class Quantised:
         n = len(self.flips)
         count = f"codes that the last step changed, of {n} ternary layers"
         shares = f"share of codes that a step changes, average with memory {self.config.memory}, mean over layers"
-        one = Measurement.of_samples("quantised/flip_share", list(self.shares.values()), "1", shares)
+        one = Measurement.of_samples("forge/quantised/flip_share", list(self.shares.values()), "1", shares)
         return [
-            Measurement("quantised/flips", sum(self.flips.values()), "1", count, n, None, step),
+            Measurement("forge/quantised/flips", sum(self.flips.values()), "1", count, n, None, step),
             Measurement(one.name, one.value, one.unit, one.method, one.n, one.spread, step),
         ]
 

@@ -16,8 +16,9 @@ from agentforge.data.rows import ItemRows
 from agentforge.data.scoring import score_items
 from agentforge.data.splits import Split
 from agentforge.kit import ranks
+from agentforge.kit.measure import Measurement
 from agentforge.kit.rng import Rng
-from agentforge.phase5_training.edge import Difficulties, Mix
+from agentforge.phase5_training.edge import Counts, Difficulties, Mix, total
 from agentforge.train.evaluate import answers
 
 Answer = Callable[[Sequence[Item]], Sequence[str]]
@@ -57,8 +58,14 @@ class MixedRows(ItemRows):
 class Measuring:
     """Asks the model fresh items of each family at its difficulty, and tells the controller how many were right."""
 
-    def __init__(self, controller: Difficulties, answer: Answer, seed: int) -> None:
-        self.controller, self.answer = controller, answer
+    def __init__(
+        self,
+        controller: Difficulties,
+        answer: Answer,
+        seed: int,
+        measure: Callable[[Measurement], object] = lambda _: None,
+    ) -> None:
+        self.controller, self.answer, self.measure = controller, answer, measure
         seed = Rng(seed, "training/edge").seed  # items other than those of the rows, but for what chance repeats
         self._items = {
             family: MixedItems(family, levels, seed, partial(controller.mix, family))
@@ -70,9 +77,19 @@ class Measuring:
         asked = [mixed.item(step, repeat, place) for mixed in self._items.values() for place in range(count)]
         right = score_items(asked, self.answer(asked))
         for place, family in enumerate(self._items):
-            found = sum(right[place * count : (place + 1) * count])
-            agreed = round(ranks.current().agree(found))
-            self.controller.observe(family, agreed, count, step=step)
+            mine = slice(place * count, (place + 1) * count)
+            counts = _counted(asked[mine], right[mine])
+            self._tell(family, total(counts)[0] / count, count, step)
+            self.controller.observe(family, counts, step=step)
+
+    def _tell(self, family: str, success: float, count: int, step: int) -> None:
+        name, method = (
+            f"forge/edge_control_success_rate/{family}",
+            "exact answers to fresh items of the mix of now",
+        )
+        self.measure(Measurement(name, success, "1", method, count, None, step))
+        name, method = f"forge/difficulty/{family}", "mean over the mix of now"
+        self.measure(Measurement(name, self.controller.difficulty(family), "1", method, count, None, step))
 
 
 class SteeredBatches:
@@ -114,6 +131,15 @@ def answering(model: nn.Module, codec: Codec, batch: int) -> Answer:
         return said
 
     return answer
+
+
+def _counted(items: Sequence[Item], right: Sequence[bool]) -> Counts:
+    """By difficulty. Every rank asks the same; where one hears something else, the first is believed."""
+    found = {}
+    for level in sorted({item.difficulty for item in items}):
+        scores = [score for item, score in zip(items, right, strict=True) if item.difficulty == level]
+        found[level] = (round(ranks.current().agree(sum(scores))), len(scores))
+    return found
 
 
 def _chosen(mix: Mix, place: float) -> int:

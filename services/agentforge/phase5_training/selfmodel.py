@@ -31,6 +31,7 @@ from agentforge.train.distribution import add_gradients
 from agentforge.train.evaluate import alike, padded
 from agentforge.train.machine import device
 from agentforge.train.optim import Optimiser
+from agentforge.train.parts import Part
 from agentforge.train.state import own_tensors, put_tensors
 
 _LEAST = 1e-12  # mean square of a state: below it there is nothing to predict
@@ -49,9 +50,9 @@ def layers_of(model: nn.Module) -> nn.ModuleList:
 def tapped(depths: Sequence[float], layers: int) -> list[int]:
     """Layers by number, from 0, each once; never the last: its state is what others are predicted from."""
     if layers < 2:
-        step = "Switch self-modelling off (weight 0), or take a deeper model."
+        step = "Switch self-modelling off (selfmodel.weight 0), or take a deeper model."
         message = "a model of one layer has no state to predict from a later one"
-        raise InvalidInput(message, reason="TOO_SHALLOW", field="depths", next_step=step)
+        raise InvalidInput(message, reason="TOO_SHALLOW", field="selfmodel.depths", next_step=step)
     return sorted({min(max(round(depth * layers), 1), layers - 1) - 1 for depth in depths})
 
 
@@ -74,8 +75,8 @@ class Ears:
         self.states = {}
 
 
-class SelfModel:
-    """Add `loss` to the task's, after the model's forward; call `after_step` once for each step of the loop.
+class SelfModel(Part):
+    """Add `loss` to the task's, after the model's forward.
 
     Its heads are trained by themselves (AdamW, at the loop's rate), so that neither the clipping of the model's
     gradient nor what is saved with the model knows of them. They begin at zero: then the error is 1.
@@ -122,17 +123,16 @@ class SelfModel:
         self.errors = {tap: error.detach() for tap, error in errors.items()}
         return self.config.weight * torch.stack(list(errors.values())).mean()
 
-    def after_step(self, step: int) -> None:
-        """`step` counts from 0, as for the model's optimiser."""
+    def after_step(self, step: int, share: float) -> None:
         if self._sources:
             add_gradients(self.heads.parameters(), ranks.current())
-            self._optimiser.step(step)
+            self._optimiser.step(step, share)
             self._optimiser.zero()
 
     def measurements(self, step: int) -> list[Measurement]:
         method = "squared error over the state's mean square, real tokens of one training batch, layers from 1"
         return [
-            Measurement(f"selfmodel/error/{tap + 1}", error.item(), "1", method, 1, None, step)
+            Measurement(f"forge/self_model_loss/{tap + 1}", error.item(), "1", method, 1, None, step)
             for tap, error in self.errors.items()
         ]
 

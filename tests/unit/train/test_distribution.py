@@ -7,14 +7,19 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from torch import Tensor
 
 from agentforge.kit.checkpoints import Checkpoints
+from agentforge.kit.ranks import Ranks
 from agentforge.train import state
+from agentforge.train.distribution import own_share
+from tests.unit.train.helpers import loader
 
 ROOT = Path(__file__).parents[3]
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
@@ -87,6 +92,19 @@ def test_one_word_decides_when_both_have_had_enough(tmp_path: Path) -> None:
     train(tmp_path, 2, evaluate_every=2, patience=2)
     assert curve(tmp_path, 0)[0] == curve(tmp_path, 1)[0] == 6
     assert furthest(weights(tmp_path, 0), weights(tmp_path, 1)) == 0
+
+
+def test_a_share_has_its_rows_and_their_weights() -> None:
+    batch = next(loader(4))
+    for given in (batch, replace(batch, weight=np.arange(4, dtype=np.float32))):
+        parts = [own_share(given, Ranks(rank, 2)) for rank in range(2)]
+        assert sum(part for _, part in parts) == 1
+        for name in ("input_ids", "labels", "attention_mask", "source"):
+            assert np.array_equal(
+                np.concatenate([getattr(share, name) for share, _ in parts]), getattr(given, name)
+            )
+    assert [share.weight.tolist() for share, _ in parts if share.weight is not None] == [[0, 1], [2, 3]]
+    assert own_share(batch, Ranks(0, 2))[0].weight is None
 
 
 def test_a_batch_that_cannot_be_shared_out_is_refused(tmp_path: Path) -> None:

@@ -1,15 +1,15 @@
-"""The loop with what the parts ask of it: calls before and after each step, and their tensors in checkpoints."""
+"""Models, rows and settings of a few steps, and that a kill changes nothing."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from agentforge.data.codec import Codec
 from agentforge.data.generate import ItemStream
@@ -19,61 +19,11 @@ from agentforge.data.splits import Split
 from agentforge.models.ternary.convert import convert
 from agentforge.train import state
 from agentforge.train.config import TrainConfig
-from agentforge.train.loop import Batches, LossOf, Training, model_loss
+from agentforge.train.loop import Training
 from tests import pico
 from tests.unit.train.helpers import Context, Killed
 
 KINDS = ("titan", "ternary titan", "llama", "ternary llama")
-
-
-class HasTensors(Protocol):
-    def tensors(self) -> dict[str, Tensor]: ...
-    def load(self, tensors: dict[str, Tensor]) -> None: ...
-
-
-class HasState(Protocol):
-    def state_dict(self) -> dict[str, Any]: ...
-    def load_state_dict(self, state: dict[str, Any]) -> None: ...
-
-
-class WithPart(Training):
-    def __init__(
-        self,
-        model: nn.Module,
-        loader: Batches,
-        config: TrainConfig,
-        *,
-        loss_of: LossOf = model_loss,
-        before: Callable[[], object] = lambda: None,
-        after: Callable[[int], object] = lambda step: None,
-        tensors: HasTensors | None = None,
-        json: HasState | None = None,
-    ) -> None:
-        super().__init__(model, loader, config, loss_of=loss_of)
-        self.tensors, self.json = tensors, json
-        move = self.optimiser.step
-
-        def between(step: int) -> float:
-            before()
-            share = move(step)
-            after(step)
-            return share
-
-        self.optimiser.step = between  # type: ignore[method-assign]
-
-    def save(self, directory: Path) -> None:
-        super().save(directory)
-        if self.tensors is not None:
-            state.save_tensors(directory / "part.safetensors", self.tensors.tensors())
-        if self.json is not None:
-            state.save_json(directory / "part.json", self.json.state_dict())
-
-    def load(self, directory: Path) -> None:
-        super().load(directory)
-        if self.tensors is not None:
-            self.tensors.load(state.load_tensors(directory / "part.safetensors"))
-        if self.json is not None:
-            self.json.load_state_dict(state.load_json(directory / "part.json"))
 
 
 def model(kind: str, **fields: Any) -> Any:
@@ -117,8 +67,8 @@ def assert_equal(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
 
 
 def assert_killed_is_whole(
-    make: Callable[[], WithPart], place: Path, kills: tuple[int, ...]
-) -> tuple[WithPart, WithPart]:
+    make: Callable[[], Training], place: Path, kills: tuple[int, ...]
+) -> tuple[Training, Training]:
     """Killed at each of these steps and resumed, it ends with the weights of a run that nobody killed."""
     whole = make()
     whole.run(Context(place / "whole"))

@@ -22,10 +22,11 @@ from agentforge.kit.errors import InvalidInput
 from agentforge.kit.measure import Measurement
 from agentforge.phase5_training.configs.dreams import DreamsConfig
 from agentforge.phase5_training.configs.edge import EdgeConfig
-from agentforge.phase5_training.dreams import Dreams, Memory, Told, answers
+from agentforge.phase5_training.dreams import Dreams, Memory, Told
 from agentforge.phase5_training.edge import difficulties
 from agentforge.phase5_training.rows import MixedRows
-from agentforge.train.loop import model_loss
+from agentforge.phase5_training.sampling import answers
+from agentforge.train.loop import Training, model_loss
 from tests import pico
 from tests.unit.train.helpers import Context
 from tests.unit.training import parts
@@ -126,7 +127,7 @@ def test_rows_of_a_steered_difficulty_are_remembered_as_they_were() -> None:
         batch = next(loader)
         memory.see(batch.source)
         passed += lines(batch)
-        steered.observe("copy", 1, 2, step=4 * (step + 1))
+        steered.observe("copy", {1: (1, 2)}, step=4 * (step + 1))
     assert [line(memory.row(each)) for each in memory.references] == passed
     assert {level for _, _, level in memory.references} == {1, 2, 3}
     assert [line(rows.row(number)) for number in range(24)] != passed, "the source itself has moved on"
@@ -191,7 +192,7 @@ def test_the_models_own_rows_are_right_and_finished(kind: str) -> None:
     assert model.training
     told, items = list(one.told), {item.prefix + item.prompt: item for _, item in one.memory.earlier()}
     assert 0 < len(told) < 12
-    share = next(each for each in measured if each.name == "dream/kept_share")
+    share = next(each for each in measured if each.name == "forge/dream/kept_share")
     assert (share.value, share.n, share.step) == (len(told) / 12, 12, 3)
     for each in told:
         prompt, said = each.ids[: -each.said], each.ids[-each.said :]
@@ -204,7 +205,7 @@ def test_the_models_own_rows_are_right_and_finished(kind: str) -> None:
     assert one.told == told
     next(one)
     assert one.told == []
-    rows = next(each for each in measured if each.name == "dream/rows")
+    rows = next(each for each in measured if each.name == "forge/dream/rows")
     assert (rows.value, rows.method) == (8, "rows of one dream: 0 seen before, 8 the model's own")
 
 
@@ -223,7 +224,7 @@ def test_where_nothing_was_right_all_is_replayed() -> None:
     one = dreams(model=parts.model("llama").eval(), replayed=0.0, measure=measured.append)
     seen = {each for _ in range(3) for each in lines(next(one))}
     assert set(lines(next(one))) <= seen
-    assert [(each.name, each.value) for each in measured] == [("dream/kept_share", 0.0)]
+    assert [(each.name, each.value) for each in measured] == [("forge/dream/kept_share", 0.0)]
 
 
 def test_answers_hang_on_their_seed_alone() -> None:
@@ -266,11 +267,11 @@ def test_the_anchor_is_the_model_when_the_dream_began() -> None:
 def test_killed_amid_a_dream_it_ends_the_same(kind: str, tmp_path: Path) -> None:
     made: list[Dreams] = []
 
-    def make() -> parts.WithPart:
+    def make() -> Training:
         model = taught(kind)
         one = dreams(model=model, every=2, steps=2, anchor=0.1)
         made.append(one)
-        return parts.WithPart(model, one, parts.config(steps=7, lr=1e-3), loss_of=one.loss, tensors=one)
+        return Training(model, one, parts.config(steps=7, lr=1e-3), loss_of=one.loss)
 
     parts.assert_killed_is_whole(make, tmp_path, (2, 3))
     assert made[0].told, "the last dream had rows of the model's own, or this showed nothing"
@@ -283,7 +284,7 @@ def test_off_training_is_as_if_they_had_never_been(tmp_path: Path) -> None:
     for number, loader in enumerate(loaders):
         model = parts.model("ternary titan")
         loss_of = loader.loss if isinstance(loader, Dreams) else model_loss
-        training = parts.WithPart(model, loader, parts.config(steps=3), loss_of=loss_of)
+        training = Training(model, loader, parts.config(steps=3), loss_of=loss_of)
         training.run(Context(tmp_path / f"{number}"))
         found.append(parts.weights(training))
     parts.assert_equal(*found)

@@ -55,7 +55,7 @@ def test_kinds() -> None:
 def test_uniform_never_moves() -> None:
     uniform = made("uniform")
     for step in range(0, STEPS, 100):
-        uniform.observe("nested", 128, 128, step=step)
+        uniform.observe("nested", {1: (128, 128)}, step=step)
         assert uniform.mix("nested") == {1: 1 / 3, 3: 1 / 3, 5: 1 / 3}
         assert uniform.difficulty("nested") == 3
 
@@ -63,40 +63,40 @@ def test_uniform_never_moves() -> None:
 def test_easy_to_hard_follows_the_step_alone() -> None:
     rising = made("easy_to_hard")
     assert rising.mix("nested") == {1: 1.0}
-    rising.observe("nested", 0, 128, step=250)
+    rising.observe("nested", {1: (0, 128)}, step=250)
     assert rising.difficulty("nested") == 2
     assert rising.difficulty("arithmetic") == 1  # it was not measured yet
-    rising.observe("nested", 0, 128, step=STEPS)
+    rising.observe("nested", {1: (0, 128)}, step=STEPS)
     assert rising.mix("nested") == {5: 1.0}
 
 
 def test_too_easy_becomes_harder_and_too_hard_easier() -> None:
     edge = made()
-    edge.observe("recall", 128, 128, step=0)
+    edge.observe("recall", {1: (128, 128)}, step=0)
     risen = edge.difficulty("recall")
     assert risen == pytest.approx(1 + 0.35)  # a gain of 1
-    edge.observe("recall", 40, 128, step=0)
+    edge.observe("recall", {1: (40, 128)}, step=0)
     assert edge.difficulty("recall") < risen
     assert edge.difficulty("arithmetic") == 1  # families have nothing to do with each other
 
 
 def test_what_may_be_noise_moves_nothing_and_enough_of_it_does() -> None:
-    edge = made()
-    edge.observe("recall", 128, 128, step=0)
-    edge.observe("recall", 83, 128, step=0)  # 65 %: near enough, steering ends
+    edge = made(z=1.64, hysteresis=0.04)
+    edge.observe("recall", {1: (128, 128)}, step=0)
+    edge.observe("recall", {1: (83, 128)}, step=0)  # 65 %: near enough, steering ends
     stands = edge.difficulty("recall")
-    edge.observe("recall", 90, 128, step=0)  # 70 %: away by more than the hysteresis, but not surely off
+    edge.observe("recall", {1: (90, 128)}, step=0)  # 70 %: away by more than the hysteresis, but not surely off
     assert edge.difficulty("recall") == stands
     for _ in range(3):
-        edge.observe("recall", 90, 128, step=0)
+        edge.observe("recall", {1: (90, 128)}, step=0)
     assert edge.difficulty("recall") > stands  # four times 70 % is no noise
 
 
 def test_once_begun_steering_goes_on_until_it_is_near() -> None:
     edge = made()
-    edge.observe("recall", 128, 128, step=0)
+    edge.observe("recall", {1: (128, 128)}, step=0)
     before = edge.difficulty("recall")
-    edge.observe("recall", 90, 128, step=0)  # what moved nothing above
+    edge.observe("recall", {1: (90, 128)}, step=0)  # what moved nothing above
     assert edge.difficulty("recall") > before
 
 
@@ -104,12 +104,24 @@ def test_a_fine_measurement_sees_what_a_coarse_one_cannot() -> None:
     moved = {}
     for items in (32, 1024):
         edge = made()
-        edge.observe("recall", 128, 128, step=0)
-        edge.observe("recall", 83, 128, step=0)
+        edge.observe("recall", {1: (128, 128)}, step=0)
+        edge.observe("recall", {1: (83, 128)}, step=0)
         before = edge.difficulty("recall")
-        edge.observe("recall", round(0.72 * items), items, step=0)
+        edge.observe("recall", {1: (round(0.72 * items), items)}, step=0)
         moved[items] = edge.difficulty("recall") != before
     assert moved == {32: False, 1024: True}
+
+
+def test_moves_are_as_long_as_success_falls_slowly() -> None:
+    moves = []
+    for harder in (4, 44):  # of 64 right, where 54 of the easier are
+        edge = made()
+        edge.observe("recall", {1: (128, 128)}, step=0)
+        before = edge.difficulty("recall")
+        edge.observe("recall", {1: (54, 64), 2: (harder, 64)}, step=0)
+        edge.observe("recall", {1: (64, 64), 2: (64, 64)}, step=0)
+        moves.append(edge.difficulty("recall") - before)
+    assert moves[1] > 2 * abs(moves[0])
 
 
 @settings(deadline=None, derandomize=True)
@@ -118,7 +130,7 @@ def test_steps_are_bounded_and_stay_in_the_range(rights: list[int], first: int) 
     edge = made(largest=0.25)
     for number, right in enumerate(rights):
         before = edge.difficulty("recall")
-        edge.observe("recall", right, 128, step=first + number)
+        edge.observe("recall", {1: (right, 128)}, step=first + number)
         assert 1 <= edge.difficulty("recall") <= 64
         assert abs(edge.difficulty("recall") - before) <= (0.25 + 0.05) * 63 + 1e-9
         assert set(edge.mix("recall")) <= set(FAMILIES["recall"])
@@ -127,17 +139,17 @@ def test_steps_are_bounded_and_stay_in_the_range(rights: list[int], first: int) 
 def test_at_an_end_of_the_range_nothing_winds_up() -> None:
     edge = made()
     for step in range(200):
-        edge.observe("recall", 128, 128, step=step)
+        edge.observe("recall", {1: (128, 128)}, step=step)
     assert edge.mix("recall") == {64: 1.0}
-    edge.observe("recall", 40, 128, step=200)
+    edge.observe("recall", {1: (40, 128)}, step=200)
     assert edge.difficulty("recall") < 64  # at once, however long it was held there
 
 
 def test_the_curve_and_the_time_in_band() -> None:
     edge = made()
     for step, right in ((0, 128), (25, 96), (50, 70), (75, 83)):  # 100 %, 75 %, 55 % less a little, 65 %
-        edge.observe("recall", right, 128, step=step)
-    edge.observe("nested", 10, 128, step=75)
+        edge.observe("recall", {1: (right, 128)}, step=step)
+    edge.observe("nested", {1: (10, 128)}, step=75)
     assert edge.curve[0] == {"step": 0, "family": "recall", "success": 1.0, "items": 128, "difficulty": 1.0}
     assert [point["family"] for point in edge.curve] == ["recall"] * 4 + ["nested"]
     assert edge.time_in_band("recall") == 0.5
@@ -152,7 +164,7 @@ def test_the_curve_and_the_time_in_band() -> None:
 def test_a_resume_goes_on_alike(kind: str, rights: list[int], cut: int) -> None:
     def feed(controller: Difficulties, part: Sequence[tuple[int, int]]) -> None:
         for number, right in part:
-            controller.observe("recall", right, 64, step=number * 10)
+            controller.observe("recall", {1: (right, 64)}, step=number * 10)
 
     numbered = list(enumerate(rights))
     first = made(kind)

@@ -12,10 +12,11 @@ import statistics
 from dataclasses import dataclass
 
 import pytest
+from numpy.random import Generator
 
 from agentforge.kit.rng import Rng
 from agentforge.phase5_training.configs.edge import EdgeConfig
-from agentforge.phase5_training.edge import Difficulties, Mix, difficulties
+from agentforge.phase5_training.edge import Counts, Difficulties, Mix, difficulties
 
 SEEDS = range(20)
 ROUNDS = 160  # measurements in the training
@@ -47,6 +48,14 @@ class SimulatedLearner:
     def success(self, family: str, mix: Mix) -> float:
         return math.fsum(weight * self._one(family, level) for level, weight in mix.items())
 
+    def asked(self, family: str, mix: Mix, items: int, chance: Generator) -> Counts:
+        shares = chance.multinomial(items, list(mix.values())).tolist()
+        return {
+            level: (int(chance.binomial(count, self._one(family, level))), count)
+            for level, count in zip(mix, shares, strict=True)
+            if count
+        }
+
     def practise(self, family: str, mix: Mix) -> None:
         rights = {level: self._one(family, level) for level in mix}
         useful = math.fsum(weight * 4 * rights[level] * (1 - rights[level]) for level, weight in mix.items())
@@ -72,7 +81,7 @@ def simulated(kind: str, seed: int, *, begins: float = 0.1, jump: bool = False) 
         for name, shape in SHAPES.items():
             mix = controller.mix(name)
             success = learner.success(name, mix)
-            controller.observe(name, int(chance.binomial(config.items, success)), config.items, step=step)
+            controller.observe(name, learner.asked(name, mix, config.items, chance), step=step)
             told.true[name].append(success)
             if step:
                 learner.practise(name, controller.mix(name))

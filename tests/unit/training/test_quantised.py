@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from agentforge.models.ternary.linear import BitLinear, Mode
 from agentforge.phase5_training.configs.quantised import QuantisedConfig
 from agentforge.phase5_training.quantised import Quantised, distance
-from agentforge.train.loop import model_loss
+from agentforge.train.loop import Training, model_loss
 from agentforge.train.optim import Optimiser
 from tests.unit.train.helpers import Context
 from tests.unit.training import parts
@@ -68,7 +68,7 @@ def stepped(quantised: Quantised, weight: Tensor, to: list[list[float]]) -> None
     quantised.before_step()
     with torch.no_grad():
         weight.copy_(torch.tensor(to))
-    quantised.after_step()
+    quantised.after_step(0, 1.0)
 
 
 def test_flips_are_counted() -> None:
@@ -81,8 +81,8 @@ def test_flips_are_counted() -> None:
     assert quantised.flips == {"0": 2}
     assert quantised.shares == {"0": 0.25}, "half of what was, half of 2 in 4"
     flips, share = quantised.measurements(2)
-    assert (flips.name, flips.value, flips.step) == ("quantised/flips", 2, 2)
-    assert (share.name, share.value) == ("quantised/flip_share", 0.25)
+    assert (flips.name, flips.value, flips.step) == ("forge/quantised/flips", 2, 2)
+    assert (share.name, share.value) == ("forge/quantised/flip_share", 0.25)
     again = Quantised(nn.Sequential(one, plain), QuantisedConfig(memory=0.5))
     again.load_state_dict(quantised.state_dict())
     for each in (quantised, again):
@@ -137,14 +137,14 @@ def test_optimisers_undo_a_factor_of_the_gradient(optimiser: str) -> None:
     assert torch.allclose(moved[0], moved[1], rtol=1e-3, atol=1e-6)
 
 
-def training(kind: str, config: QuantisedConfig | None, **settings: Any) -> parts.WithPart:
+def training(kind: str, config: QuantisedConfig | None, **settings: Any) -> Training:
     model = parts.model(kind)
     if config is None:
-        return parts.WithPart(model, parts.loader(), parts.config(**settings))
+        return Training(model, parts.loader(), parts.config(**settings))
     one = Quantised(model, config)
-    return parts.WithPart(
-        model, parts.loader(), parts.config(**settings), json=one, before=one.before_step,
-        loss_of=lambda model, given: model_loss(model, given) + one.loss(), after=lambda step: one.after_step(),
+    return Training(
+        model, parts.loader(), parts.config(**settings), parts={"quantised": one},
+        loss_of=lambda model, given: model_loss(model, given) + one.loss(),
     )  # fmt: skip
 
 
@@ -160,18 +160,16 @@ def test_off_or_without_ternary_layers_nothing_changes(kind: str, config: Quanti
     without.run(Context(tmp_path / "without"))
     given.run(Context(tmp_path / "given"))
     parts.assert_equal(parts.weights(given), parts.weights(without))
-    assert isinstance(given.json, Quantised)
-    assert bool(given.json.measurements(3)) == (kind == "ternary llama"), "who counts, tells"
+    assert bool(given.parts["quantised"].measurements(3)) == (kind == "ternary llama"), "who counts, tells"
 
 
 @pytest.mark.parametrize(("kind", "scaling"), [("ternary titan", "update"), ("ternary llama", "gradient")])
 def test_killed_it_ends_the_same(kind: str, scaling: Any, tmp_path: Path) -> None:
     config = ON.model_copy(update={"scaling": scaling})
     whole, resumed = parts.assert_killed_is_whole(lambda: training(kind, config, steps=5), tmp_path, (1, 3))
-    assert isinstance(whole.json, Quantised)
-    assert isinstance(resumed.json, Quantised)
-    assert any(factor != 1 for factor in whole.json.factors.values()), "or this showed nothing"
-    assert resumed.json.state_dict() == whole.json.state_dict()
+    state = whole.parts["quantised"].state_dict()
+    assert any(factor != 1 for factor in state["factors"].values()), "or this showed nothing"
+    assert resumed.parts["quantised"].state_dict() == state
     without = training(kind, None, steps=5)
     without.run(Context(tmp_path / "without"))
     found, other = parts.weights(whole), parts.weights(without)

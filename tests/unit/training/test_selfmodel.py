@@ -27,7 +27,7 @@ from agentforge.phase5_training.selfmodel import (
     tapped,
     weight_spread,
 )
-from agentforge.train.loop import model_loss
+from agentforge.train.loop import Training, model_loss
 from tests.unit.train.helpers import Context
 from tests.unit.training import parts
 
@@ -124,7 +124,7 @@ def test_heads_learn_and_their_tensors_are_all_there_is_to_keep() -> None:
         model_loss(model, given)
         loss = self_model.loss(given["attention_mask"])
         loss.backward()  # type: ignore[no-untyped-call]
-        self_model.after_step(number)
+        self_model.after_step(number, 1.0)
         return loss.item()
 
     losses = [step(one, number) for number in range(30)]
@@ -132,7 +132,7 @@ def test_heads_learn_and_their_tensors_are_all_there_is_to_keep() -> None:
     other.load({name: tensor.clone() for name, tensor in one.tensors().items()})
     assert step(one, 30) == step(other, 30)
     parts.assert_equal(one.tensors(), other.tensors())
-    assert [m.name for m in one.measurements(3)] == ["selfmodel/error/1"]
+    assert [m.name for m in one.measurements(3)] == ["forge/self_model_loss/1"]
     one.close()
     model_loss(model, given)
     with pytest.raises(KeyError):
@@ -141,13 +141,13 @@ def test_heads_learn_and_their_tensors_are_all_there_is_to_keep() -> None:
 
 @pytest.mark.parametrize("kind", parts.KINDS)
 def test_off_it_is_as_if_it_had_never_been(kind: str, tmp_path: Path) -> None:
-    def training(on: bool | None) -> parts.WithPart:
+    def training(on: bool | None) -> Training:
         model = parts.model(kind)
         if on is None:
-            return parts.WithPart(model, parts.loader(), parts.config(steps=3))
+            return Training(model, parts.loader(), parts.config(steps=3))
         one = self_model(model, weight=0.1 if on else 0.0)
-        return parts.WithPart(
-            model, parts.loader(), parts.config(steps=3), after=one.after_step, tensors=one,
+        return Training(
+            model, parts.loader(), parts.config(steps=3), parts={"selfmodel": one},
             loss_of=lambda model, given: model_loss(model, given) + one.loss(given["attention_mask"]),
         )  # fmt: skip
 
@@ -158,8 +158,7 @@ def test_off_it_is_as_if_it_had_never_been(kind: str, tmp_path: Path) -> None:
     for name, each in (("without", without), ("off", off), ("on", on)):
         each.run(Context(tmp_path / name))
     parts.assert_equal(parts.weights(off), parts.weights(without))
-    assert off.tensors is not None
-    assert off.tensors.tensors() == {}
+    assert off.parts["selfmodel"].tensors() == {}
     assert any(not torch.equal(a, parts.weights(on)[n]) for n, a in parts.weights(off).items())
     on.model.save_pretrained(tmp_path / "saved")  # type: ignore[operator]
     assert on.model.state_dict().keys() == off.model.state_dict().keys()
@@ -175,12 +174,12 @@ def _after_model(kind: str, before: Tensor) -> Tensor:
 def test_killed_it_ends_the_same(kind: str, tmp_path: Path) -> None:
     made = []
 
-    def make() -> parts.WithPart:
+    def make() -> Training:
         model = parts.model(kind)
         one = self_model(model)
         made.append(one)
-        return parts.WithPart(
-            model, parts.loader(), parts.config(steps=5), after=one.after_step, tensors=one,
+        return Training(
+            model, parts.loader(), parts.config(steps=5), parts={"selfmodel": one},
             loss_of=lambda model, given: model_loss(model, given) + one.loss(given["attention_mask"]),
         )  # fmt: skip
 

@@ -17,15 +17,15 @@ class EdgeConfig(StrictModel):
     low: float = Field(0.55, gt=0, lt=1, description="Least success of the band that is steered for.")
     high: float = Field(0.75, gt=0, lt=1, description="Most success of the band; its middle is the target.")
     hysteresis: float = Field(
-        0.04, ge=0, lt=0.5, description="edge: steering ends once measured success is so near to the target."
+        0.03, ge=0, lt=0.5, description="edge: steering ends once measured success is so near to the target."
     )
     z: float = Field(
-        1.64, gt=0, le=5, description="edge: steering begins once a Wilson interval of so many sigma excludes it."
+        0.7, gt=0, le=5, description="edge: steering begins once a Wilson interval of so many sigma excludes it."
     )
     largest: float = Field(0.25, gt=0, le=1, description="edge: most of a family's range that one move may cross.")
     every: int = Field(25, ge=1, le=1_000_000, description="Optimiser steps between measurements.")
     items: int = Field(
-        128,
+        256,
         ge=8,
         le=1_000_000,
         description="Items of each family in a measurement; a twice finer one takes four times.",

@@ -52,6 +52,9 @@ class RefinementConfig(StageConfig):
 
 
 class PaceConfig(StrictModel):
+    kind: Literal["none", "stages"] = Field(
+        "stages", description="stages: the four below, times train.schedule. none: train.schedule alone."
+    )
     warmup: WarmupConfig = Field(WarmupConfig(), description="The rate rises.")
     acceleration: AccelerationConfig = Field(AccelerationConfig(), description="Grokfast's own stage.")
     consolidation: ConsolidationConfig = Field(ConsolidationConfig(), description="What was learned is kept.")
