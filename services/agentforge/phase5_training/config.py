@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Self
 
 from pydantic import Field, model_validator
 
@@ -20,15 +20,13 @@ from agentforge.train.config import RewindConfig, TrainConfig
 
 
 class ForgeConfig(TrainConfig):
-    """What is trained has learned already, and loses it at the rates of a first training."""
+    """A quarter to a half of the usual rates: what is trained has learned already, and would lose it."""
 
     steps: int = Field(5_000, ge=1, le=100_000_000, description="Optimiser steps, those of dreams among them.")
     batch: int = Field(64, ge=1, le=1_000_000, description="Rows of one forward pass.")
-    embedding_lr: float | None = Field(1e-3, gt=0, description="AdamW's rate for token embeddings; null: lr.")
-    schedule: Literal["constant", "cosine", "wsd"] = Field(
-        "constant", description="Beside the pace: constant; half a cosine; or stable, then a linear decay."
-    )
-    warmup: int = Field(0, ge=0, description="Steps in which the learning rate rises from 0, beside the pace.")
+    lr: float = Field(1e-3, gt=0, description="Learning rate of AdamW.")
+    embedding_lr: float | None = Field(5e-4, gt=0, description="AdamW's rate for token embeddings; null: lr.")
+    muon_lr: float = Field(0.005, gt=0, description="Learning rate of Muon, in units of orthogonal updates.")
     rewind: RewindConfig = Field(RewindConfig(most=3), description="Where the loss jumps or is no number.")
     checkpoint_every: int = Field(1_000, ge=0, description="Steps between checkpoints; 0: only when stopped.")
     evaluate_every: int = Field(100, ge=0, description="Steps between evaluations on the selection split; 0: none.")

@@ -118,15 +118,15 @@ def _card(start: Start, made: Made, judged: Judged) -> str:
 
 
 def switched_on(start: Start) -> list[str]:
-    config = start.config
+    config, ternary = start.config, bool(ternary_layers(start.model))
     parts = {
         "four stages": config.pace.kind == "stages",
         f"Grokfast ({config.train.grokfast.filter})": config.train.grokfast.filter != "none",
         "self-modelling": config.selfmodel.weight > 0,
         "dreams": 0 < config.dreams.every < config.train.steps,
         f"difficulty ({config.edge.kind})": config.edge.kind != "uniform",
-        "regulariser of latents": config.quantised.regulariser > 0,
-        f"scaling of ternary layers ({config.quantised.scaling})": config.quantised.scaling != "none",
+        "regulariser of latents": ternary and config.quantised.regulariser > 0,
+        f"scaling of ternary layers ({config.quantised.scaling})": ternary and config.quantised.scaling != "none",
         "exact rewards": config.rewards.steps > 0,
     }
     return [name for name, on in parts.items() if on]

@@ -30,13 +30,17 @@ def small(**changes: Any) -> Record:
     """A run of about a second, with nothing switched on."""
     config: Record = {
         "data": {"families": FAMILIES, "length": 28},
-        "train": {"steps": 6, "batch": 4, "lr": 1e-2, "checkpoint_every": 2, "threads": 1, "evaluate_every": 2},
+        "train": {
+            "steps": 6, "batch": 4, "lr": 1e-2, "checkpoint_every": 2, "threads": 1, "evaluate_every": 2,
+            "schedule": "constant", "warmup": 0,
+        },
         "pace": {"kind": "none"},
         "edge": {"kind": "uniform"},
         "selfmodel": {"weight": 0.0},
         "dreams": {"every": 0},
+        "quantised": {"scaling": "none"},
         "evaluation": {"items": 10, "test_items": 10, "batch": 16},
-    }
+    }  # fmt: skip
     return with_changes(config, changes)
 
 

@@ -16,7 +16,7 @@ _FLAT = {"data": {"families": {"arithmetic": [2]}}}
 BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"pace": {"kind": "fast"}}, "pace.kind", "stages"),
     ({"pace": {"kind": "stages", "warmup": {"share": 0.5}}}, "pace", "add up to 1.4"),
-    ({"pace": {"kind": "stages"}, "train": {"steps": 3}}, "train.steps", "4 stages"),
+    ({"pace": {"kind": "stages"}, "train": {"steps": 3, "warmup": 0}}, "train.steps", "4 stages"),
     (
         {"pace": {"kind": "stages", "boundaries": "signal"}, "train": {"evaluate_every": 0, "patience": 0}},
         "pace.boundaries", "evaluate_every",

@@ -73,7 +73,7 @@ def stepped(quantised: Quantised, weight: Tensor, to: list[list[float]]) -> None
 
 def test_flips_are_counted() -> None:
     one, plain = layer([[1.0, -1.0], [1.0, 1.0]]), nn.Linear(2, 2)
-    quantised = Quantised(nn.Sequential(one, plain), QuantisedConfig(memory=0.5))
+    quantised = Quantised(nn.Sequential(one, plain), QuantisedConfig(scaling="none", memory=0.5))
     assert quantised.measurements(1) == []
     stepped(quantised, one.weight, [[1.1, -1.0], [1.0, 0.9]])
     assert quantised.flips == {"0": 0}
@@ -83,7 +83,7 @@ def test_flips_are_counted() -> None:
     flips, share = quantised.measurements(2)
     assert (flips.name, flips.value, flips.step) == ("forge/quantised/flips", 2, 2)
     assert (share.name, share.value) == ("forge/quantised/flip_share", 0.25)
-    again = Quantised(nn.Sequential(one, plain), QuantisedConfig(memory=0.5))
+    again = Quantised(nn.Sequential(one, plain), QuantisedConfig(scaling="none", memory=0.5))
     again.load_state_dict(quantised.state_dict())
     for each in (quantised, again):
         stepped(each, one.weight, [[-1.0, 1.0], [0.0, 1.0]])
@@ -104,7 +104,7 @@ def test_factors_grow_while_too_few_flip_and_fall_while_too_many() -> None:
     for _ in range(5):
         stepped(quantised, one.weight, [[-1.0, 1.0], [-1.0, 1.0]])
     assert quantised.factors["0"] == 3, "no further"
-    counting = Quantised(nn.Sequential(one), QuantisedConfig(wanted=0.01))
+    counting = Quantised(nn.Sequential(one), QuantisedConfig(scaling="none", wanted=0.01))
     stepped(counting, one.weight, [[1.0, -1.0], [-1.0, 1.0]])
     assert counting.factors == {"0": 1}, "it only counts"
 
@@ -148,12 +148,13 @@ def training(kind: str, config: QuantisedConfig | None, **settings: Any) -> Trai
     )  # fmt: skip
 
 
-OFF = QuantisedConfig(count=False)
+OFF = QuantisedConfig(scaling="none", count=False)
 ON = QuantisedConfig(regulariser=1.0, scaling="update", wanted=0.05)
 
 
 @pytest.mark.parametrize(
-    ("kind", "config"), [("ternary titan", OFF), ("ternary llama", QuantisedConfig()), ("titan", ON), ("llama", ON)]
+    ("kind", "config"),
+    [("ternary titan", OFF), ("ternary llama", QuantisedConfig(scaling="none")), ("titan", ON), ("llama", ON)],
 )
 def test_off_or_without_ternary_layers_nothing_changes(kind: str, config: QuantisedConfig, tmp_path: Path) -> None:
     without, given = training(kind, None, steps=3), training(kind, config, steps=3)

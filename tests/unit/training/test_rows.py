@@ -150,17 +150,19 @@ def test_ranks_together_see_what_one_rank_sees(world: int) -> None:
 
 
 def test_an_item_that_never_fits_is_found_at_once() -> None:
-    controller = difficulties(EdgeConfig(), {"recall": range(1, 65)}, 40)
+    controller = difficulties(EdgeConfig(kind="edge"), {"recall": range(1, 65)}, 40)
     rows = MixedRows("recall", controller, CODEC, 64, seed=0)
     rows.row(0)  # of the easiest, which fit
     with pytest.raises(InvalidInput) as caught:
         rows.try_all()
     assert caught.value.reason == "ITEM_TOO_LONG"
-    MixedRows("recall", difficulties(EdgeConfig(), {"recall": range(1, 9)}, 40), CODEC, 64, seed=0).try_all()
+    MixedRows(
+        "recall", difficulties(EdgeConfig(kind="edge"), {"recall": range(1, 9)}, 40), CODEC, 64, seed=0
+    ).try_all()
 
 
 def test_rows_learn_the_answer_alone() -> None:
-    controller = difficulties(EdgeConfig(), FAMILIES, 40)
+    controller = difficulties(EdgeConfig(kind="edge"), FAMILIES, 40)
     row = MixedRows("nested", controller, CODEC, 64, seed=1).row(0)
     plain = ItemRows(mixed_of(controller, "nested"), CODEC, 64).row(0)
     assert np.array_equal(row.ids, plain.ids)

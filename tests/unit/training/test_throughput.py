@@ -15,8 +15,8 @@ def results(default: float = 90, theirs: float = 110, loss: float = 1.0) -> dict
     }  # fmt: skip
     ours = {"ours": [100.0], "ternary": [80.0], "nanochat": [90.0], "nanochat, compiled": [theirs]}
     nanochat = {"parameters": {"ours": 10, "nanochat": 10}, "batch": [2, 3], "speeds": ours}
-    rank = {"speeds": [10.0], "of_cpu": [20.0], "losses": [[2.0, 1.0]]}
-    ranks = {"1": rank, "2": rank, "4": {**rank, "losses": [[2.0, loss]]}, "cores": 2, "loads": [1.0]}
+    rank = {"speeds": [10.0], "of_cpu": [20.0], "losses": [[2.0, 1.0]], "plain_losses": [[2.0, 1.0]]}
+    ranks = {"1": rank, "2": rank, "4": {**rank, "plain_losses": [[2.0, loss]]}, "cores": 2, "loads": [1.0]}
     kept = {"step": [1.0], "states kept": [1.0], "checkpoints": [10.0], "parameters": 10, "rows": 4, "bytes": 5}
     by_size = {
         f"{part}/{size}": each

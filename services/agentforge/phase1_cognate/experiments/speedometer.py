@@ -15,8 +15,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from agentforge.kit.rng import Rng
 from agentforge.models import TitanConfig, TitanForCausalLM
-from agentforge.phase1_cognate.experiments import nanochat
 from agentforge.phase1_cognate.experiments.speed import CASES, OFF, SIZES, TURNS
+from agentforge.train import nanochat
 
 Step = Callable[[], None]
 LossOf = Callable[[Tensor], Tensor]

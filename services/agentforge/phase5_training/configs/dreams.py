@@ -10,10 +10,12 @@ from agentforge.kit.config import StrictModel
 class DreamsConfig(StrictModel):
     """Stretches of training on what was seen before and on the model's own right answers."""
 
-    every: int = Field(1_000, ge=0, le=100_000_000, description="Steps awake before each dream; 0: no dreams.")
-    steps: int = Field(50, ge=1, le=100_000_000, description="Optimiser steps of a dream.")
+    every: int = Field(
+        0, ge=0, le=100_000_000, description="Steps awake before each dream (seeds: 1,000); 0: no dreams."
+    )
+    steps: int = Field(1, ge=1, le=100_000_000, description="Optimiser steps of a dream (seeds: 50).")
     replayed: float = Field(
-        0.5, ge=0, le=1, description="Share of rows seen before; the rest the model has answered itself."
+        1.0, ge=0, le=1, description="Share of rows seen before; the rest the model has answered itself."
     )
     memory: int = Field(1_024, ge=1, le=100_000, description="Rows remembered: an even sample of all seen.")
     prompts: int = Field(256, ge=1, le=100_000, description="Most remembered items answered for one dream.")

@@ -11,7 +11,7 @@ from agentforge.kit.config import StrictModel
 
 class EdgeConfig(StrictModel):
     kind: Literal["edge", "uniform", "easy_to_hard"] = Field(
-        "edge",
+        "uniform",
         description="edge: steered by measured success. uniform: all alike. easy_to_hard: by the step.",
     )
     low: float = Field(0.55, gt=0, lt=1, description="Least success of the band that is steered for.")

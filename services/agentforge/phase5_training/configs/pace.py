@@ -53,7 +53,7 @@ class RefinementConfig(StageConfig):
 
 class PaceConfig(StrictModel):
     kind: Literal["none", "stages"] = Field(
-        "stages", description="stages: the four below, times train.schedule. none: train.schedule alone."
+        "none", description="none: train.schedule alone. stages: the four below, times train.schedule."
     )
     warmup: WarmupConfig = Field(WarmupConfig(), description="The rate rises.")
     acceleration: AccelerationConfig = Field(AccelerationConfig(), description="Grokfast's own stage.")

@@ -16,7 +16,7 @@ class QuantisedConfig(StrictModel):
         0.0, ge=0, le=1e6, description="Weight of the squared distance of latents to their codes."
     )
     scaling: Literal["none", "gradient", "update"] = Field(
-        "none",
+        "update",
         description="What is scaled in each layer towards the wanted flips. AdamW and Muon undo a constant factor "
         "of the gradient; an update keeps it.",
     )

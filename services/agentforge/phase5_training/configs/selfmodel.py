@@ -14,7 +14,9 @@ Depth = Annotated[float, Field(gt=0, lt=1)]
 class SelfModelConfig(StrictModel):
     """Self-modelling (Premakumar 2024): the model predicts its own hidden states while it learns its task."""
 
-    weight: float = Field(0.1, ge=0, le=1e6, description="Of the auxiliary loss beside the task's; 0: off.")
+    weight: float = Field(
+        0.0, ge=0, le=1e6, description="Of the auxiliary loss beside the task's (seeds: 0.1); 0: off."
+    )
     depths: list[Depth] = Field(
         [0.27, 0.55, 0.82],
         min_length=1,

@@ -1,4 +1,7 @@
-"""nanochat's model, for comparison: run from a checkout of one's own, never a part of this package."""
+"""nanochat's model and optimiser, for comparison: run from a checkout of one's own, never a part of this package.
+
+For experiments of more than one phase, and for nothing else.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,8 @@ from agentforge.models import TitanConfig
 
 VARIABLE = "AGENTFORGE_NANOCHAT"
 
-Model = tuple[nn.Module, Callable[[Tensor], Tensor]]
+LossOf = Callable[[Tensor], Tensor]
+Model = tuple[nn.Module, LossOf]
 """A model, and its mean loss over all positions that have a next token."""
 
 
@@ -46,6 +50,23 @@ def equal(shape: TitanConfig, length: int) -> Model:
         block.mlp.c_fc = linear(shape.hidden_size, width, bias=False)
         block.mlp.c_proj = linear(width, shape.hidden_size, bias=False)
     return model, loss_of
+
+
+def optimiser(model: nn.Module) -> Any:
+    """nanochat's own, with its own rates. A head that is tied to the embeddings is stepped as embeddings."""
+    gpt: Any = model
+    tied, embeddings = gpt.lm_head.weight, gpt.transformer.wte.weight
+    if tied is embeddings:
+        gpt.lm_head.weight = nn.Parameter(tied.detach().clone())  # it counts parameters, each once
+    made = gpt.setup_optimizer()
+    gpt.lm_head.weight = tied
+    own = {id(parameter) for parameter in model.parameters()}
+    made.param_groups = [group for group in made.param_groups if _all_of(group, own)]
+    return made
+
+
+def _all_of(group: dict[str, Any], own: set[int]) -> bool:
+    return bool(group["params"]) and all(id(parameter) in own for parameter in group["params"])
 
 
 def _module() -> Any:
