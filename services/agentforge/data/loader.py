@@ -118,6 +118,8 @@ class Prefetch:
         return self
 
     def __next__(self) -> Batch:
+        if self._stopped.is_set():
+            raise RuntimeError("these batches were closed")  # or it would wait for ever
         made, state = self._waiting.get()
         if isinstance(made, BaseException):
             self._waiting.put((made, state))  # whoever asks again gets it again, instead of waiting for ever

@@ -177,6 +177,8 @@ def test_prefetch_raises_what_the_loader_raises() -> None:
         with pytest.raises(InvalidInput, match="not one row of 64"):
             next(ahead)
     ahead.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        next(ahead)
 
 
 @pytest.mark.parametrize(

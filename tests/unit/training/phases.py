@@ -20,7 +20,7 @@ ALL: Record = {
     "pace": {"kind": "stages", "boundaries": "signal", "evaluations": 1},
     "edge": {"kind": "edge", "every": 4, "items": 8, "settling": 2},
     "selfmodel": {"weight": 0.1},
-    "dreams": {"every": 3, "steps": 2, "anchor": 0.1, "memory": 16, "prompts": 8, "batch": 8},
+    "dreams": {"every": 3, "steps": 2, "replayed": 0.5, "anchor": 0.1, "memory": 16, "prompts": 8, "batch": 8},
     "quantised": {"regulariser": 0.1, "scaling": "update"},
     "rewards": {"steps": 2, "prompts": 2, "answers": 2, "kl": 0.1, "resampling": 1},
 }  # fmt: skip

@@ -48,7 +48,8 @@ def dreams(*families: str, model: Any = None, loader: Any = None, **settings: An
     loader = loader or Loader([(each, 1.0) for each in rows], batch=4, pad=parts.codec().pad, seed=1)
     measure = settings.pop("measure", lambda _: None)
     passes = settings.pop("passes", 1)
-    config = DreamsConfig(**{"every": 3, "steps": 2, "prompts": 48, "temperature": 0.5, **settings})
+    usual = {"every": 3, "steps": 2, "replayed": 0.5, "prompts": 48, "temperature": 0.5}
+    config = DreamsConfig(**{**usual, **settings})
     return Dreams(
         loader, rows, model, parts.codec(), config, seed=1, rows=4, passes=passes, measure=measure
     )  # fmt: skip

@@ -41,7 +41,9 @@ def batch() -> dict[str, Tensor]:
 
 
 def self_model(model: nn.Module, **settings: Any) -> SelfModel:
-    return SelfModel(model, SelfModelConfig(**settings), parts.config(schedule="constant", lr=0.01))
+    return SelfModel(
+        model, SelfModelConfig(**{"weight": 0.1, **settings}), parts.config(schedule="constant", lr=0.01)
+    )
 
 
 def gradient(model: nn.Module, name: str) -> float:
