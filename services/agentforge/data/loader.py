@@ -112,6 +112,7 @@ class Prefetch:
 
     def __init__(self, loader: Loader, depth: int = 4) -> None:
         self._loader, self._depth = loader, depth
+        self._stopped = threading.Event()
         self._begin()
 
     def __iter__(self) -> Iterator[Batch]:
