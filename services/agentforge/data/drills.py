@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import re
 import string
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import ClassVar, cast
 
@@ -28,7 +29,7 @@ _NESTED = cast(Nested, FAMILIES["nested"])
 _DRAWS = 10  # pairs in a row of the recall drill
 
 
-class Drill(Numbered):
+class Drill(Numbered, ABC):
     """Labels inside a prompt stand at the place of the next token, which is another one; the loss does not mind."""
 
     name: ClassVar[str]
@@ -38,8 +39,8 @@ class Drill(Numbered):
         self.codec, self.difficulties, self.seed = codec, difficulties, seed
         self._digits = [codec.ids(digit)[0] for digit in string.digits]
 
-    def row(self, number: int) -> Row:
-        raise NotImplementedError
+    @abstractmethod
+    def row(self, number: int) -> Row: ...
 
 
 def drill(name: str, codec: Codec, difficulties: Callable[[str], tuple[int, ...]], seed: int) -> Drill:

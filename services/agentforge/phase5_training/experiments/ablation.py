@@ -91,7 +91,9 @@ def whole(model: Path, home: Path, seed: int) -> dict[str, Any]:
     seconds = time.monotonic() - began
     told = json.loads((outputs(line)["model"] / "training.json").read_bytes())["training"]
     names = ("loss", "accuracy", "calibration_error")
+    train, quantised = told["config"]["train"], told["config"]["quantised"]
     return {
+        "settings": {"steps": train["steps"], "muon_lr": train["muon_lr"], "scaling": quantised["scaling"]},
         "seconds": seconds,
         "families": accuracies(line),
         **{who: {name: value(line, f"forge/{who}/{name}") for name in names} for who in ("input", "trained")},
@@ -127,10 +129,19 @@ def rows(results: Mapping[str, dict[str, Any]]) -> list[Row]:
     return [*found, *_rewards(every)]
 
 
+def _settings(one: Mapping[str, Any]) -> str:
+    """The first record does not say, and the preset's rates and scaling are other ones since then."""
+    found = one.get("settings")
+    if found is None:
+        return "by the preset as it was then, with other rates and without scaled updates"
+    return f"{found['steps']} steps, Muon {found['muon_lr']:g}, scaling {found['scaling']}"
+
+
 def _whole(every: Sequence[dict[str, Any]]) -> list[Row]:
     before, after = ([one[who]["accuracy"] for one in every] for who in ("input", "trained"))
     risen = [b / a - 1 for a, b in zip(before, after, strict=True)]
-    method = f"exact greedy answers to {TEST_ITEMS} test items of each family or all there are, mean over families"
+    asked = f"exact greedy answers to {TEST_ITEMS} test items of each family or all there are, mean over families"
+    method = f"{asked}; {_settings(every[0])}"
     found = [
         at_least("The tiny preset raises accuracy over all families by a fifth of the input's", RISE, risen, "1",
                  method=f"over the input's less 1; {method}"),
