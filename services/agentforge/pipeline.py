@@ -10,5 +10,6 @@ PIPELINE = Pipeline(
     "agentforge.phase3_quietstar.config:PHASE",
     "agentforge.phase4_bitnet.config:PHASE",
     "agentforge.phase5_training.config:PHASE",
+    "agentforge.phase6_baking.config:PHASE",
     presets=Path(__file__).parent / "presets",
 )

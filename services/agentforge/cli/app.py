@@ -200,6 +200,9 @@ def chat(
             min=0, max=1, help="Think where the next token is this hard (entropy of 0 to 1); absent: as learned."
         ),
     ] = None,
+    no_tools: Annotated[
+        bool, typer.Option("--no-tools", help="A model that calls tools says its calls, and nobody runs them.")
+    ] = False,
     trust_remote_code: TrustCode = False,
     as_json: Json = False,
 ) -> int:
@@ -209,7 +212,7 @@ def chat(
 
     options = ChatOptions(
         model, prompts or [], max_new_tokens, temperature, seed, trust_remote_code, as_json, show_thoughts,
-        no_thoughts, think_from,
+        no_thoughts, think_from, no_tools,
     )  # fmt: skip
     return talk(options)
 

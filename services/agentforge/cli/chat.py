@@ -15,8 +15,9 @@ from agentforge.kit.errors import FailedPrecondition, ForgeError, InvalidInput, 
 
 if TYPE_CHECKING:
     from agentforge.models.thoughts.thinker import Thinker
+    from agentforge.tools.saving import Kit
     from agentforge.train.loading import LoadedModel
-    from agentforge.train.talk import Talker
+    from agentforge.train.talk import Called, Talker
 
 _LEARN = frozenset({"torch", "transformers", "tokenizers", "safetensors", "numpy"})  # the extra [learn]
 
@@ -33,6 +34,7 @@ class ChatOptions:
     show_thoughts: bool = False
     no_thoughts: bool = False
     think_from: float | None = None  # instead of the habits' own threshold
+    no_tools: bool = False
 
 
 def chat(options: ChatOptions) -> int:
@@ -41,8 +43,9 @@ def chat(options: ChatOptions) -> int:
         message = f"--no-thoughts and {asked} exclude each other"
         raise InvalidInput(message, reason="CONFLICTING_OPTIONS", field=asked, next_step="Leave one of them out.")
     loaded = load(options.model, trust_remote_code=options.trust_remote_code)
-    thinker = None if options.no_thoughts else _thinker(loaded, options, asked)
-    talker, engine = _talker(loaded, options, thinker)
+    kit = None if options.no_tools else _kit(loaded, options, asked)
+    thinker = None if options.no_thoughts or kit is not None else _thinker(loaded, options, asked)
+    talker, engine = _talker(loaded, options, thinker, kit)
     for prompt in options.prompts:
         talker.ids(prompt)  # what cannot be asked is told before anything is answered
     typed = not options.prompts and sys.stdin.isatty() and not options.as_json
@@ -54,17 +57,31 @@ def chat(options: ChatOptions) -> int:
     return 0
 
 
-def _talker(loaded: LoadedModel, options: ChatOptions, thinker: Thinker | None) -> tuple[Talker, str | None]:
+def _kit(loaded: LoadedModel, options: ChatOptions, asked: str) -> Kit | None:
+    """The tools that the model was made to call, if there are any; it does not think meanwhile."""
+    from agentforge.tools.saving import load_tools
+
+    kit = load_tools(loaded.directory, trusted=options.trust_remote_code, marks=loaded.tokenizer.all_special_tokens)
+    if kit is not None and asked:
+        message = f"{asked}: this model calls tools, and has no thoughts while it does"
+        step = "Leave the option out, or add --no-tools."
+        raise InvalidInput(message, reason="CONFLICTING_OPTIONS", field=asked, next_step=step)
+    return kit
+
+
+def _talker(
+    loaded: LoadedModel, options: ChatOptions, thinker: Thinker | None, kit: Kit | None
+) -> tuple[Talker, str | None]:
     """And what computes the model, if it is ternary."""
     from agentforge.train.engine import TORCH, runner, use_kernels
     from agentforge.train.talk import Talker
 
     engine = use_kernels(loaded.model)
     thinks = thinker is not None and thinker.habits.threshold is not None
-    by = None if thinks or engine in (None, TORCH) else runner(loaded.model)
+    by = None if thinks or kit is not None or engine in (None, TORCH) else runner(loaded.model)
     talker = Talker(
         loaded, max_new_tokens=options.max_new_tokens, temperature=options.temperature, seed=options.seed,
-        thinker=thinker, runner=by,
+        thinker=thinker, runner=by, kit=kit,
     )  # fmt: skip
     return talker, engine if by is None else by.name
 
@@ -129,12 +146,14 @@ def _answer(talker: Talker, prompt: str, options: ChatOptions, engine: str | Non
         line: dict[str, Any] = {"prompt": prompt, "text": said.text}
         if engine:
             line["engine"] = engine
+        if talker.kit is not None:
+            line["calls"] = [_plainly(each) for each in said.calls]
         if options.show_thoughts:
             line["thoughts"] = [asdict(thought) for thought in said.thoughts]
         print(json.dumps(line, ensure_ascii=False), flush=True)
         return
     try:
-        talker.say(prompt, _print, _print_thought if options.show_thoughts else lambda texts: None)
+        talker.say(prompt, _print, _print_thought if options.show_thoughts else lambda texts: None, _print_call)
         print(flush=True)
     except ForgeError as error:
         if not typed:
@@ -144,6 +163,19 @@ def _answer(talker: Talker, prompt: str, options: ChatOptions, engine: str | Non
 
 def _print(piece: str) -> None:
     print(piece, end="", flush=True)
+
+
+def _plainly(call: Called) -> dict[str, str]:
+    tool, _, argument = call.body.partition("(")
+    found = {"tool": tool.strip(), "argument": argument.rstrip().removesuffix(")"), "result": call.result}
+    return {**found, "error": call.error} if call.error else found
+
+
+def _print_call(call: Called) -> None:
+    """A line of its own before what is said with it."""
+    text = f"{call.body} = {call.result}"
+    text = text if text.isprintable() else text.encode("unicode_escape").decode()
+    print(f"\x1b[2m[{text}]\x1b[22m" if sys.stdout.isatty() else f"[{text}]", flush=True)
 
 
 def _print_thought(texts: list[str]) -> None:

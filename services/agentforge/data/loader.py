@@ -25,16 +25,18 @@ ROWS_TRIED = 200  # of each source before a training: what does not fit is found
 @dataclass(frozen=True, slots=True)
 class Batch:
     """Arrays of shape [batch, length]; of shape [batch], `source` says which source a row is of, and `weight` what
-    its tokens weigh (an advantage, say), where there is a loss that reads it."""
+    its tokens weigh (an advantage, say), where there is a loss that reads it. `beside`: as another model reads it.
+    """
 
     input_ids: Ids
     labels: Ids
     attention_mask: Ids
     source: NDArray[np.int64]
     weight: NDArray[np.float32] | None = None
+    beside: Batch | None = None
 
     def torch(self, device: str = "cpu") -> dict[str, torch.Tensor]:
-        """What a Hugging Face model takes: model(**batch.torch())."""
+        """What a Hugging Face model takes: model(**batch.torch()); what is beside it has names with `beside_`."""
         import torch
 
         arrays: dict[str, NDArray[Any]] = {
@@ -42,7 +44,16 @@ class Batch:
         }  # fmt: skip
         if self.weight is not None:
             arrays["weight"] = self.weight
-        return {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
+        found = {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
+        if self.beside is not None:
+            found |= {f"beside_{name}": tensor for name, tensor in self.beside.torch(device).items()}
+        return found
+
+    def rows(self, chosen: slice) -> Batch:
+        weight = None if self.weight is None else self.weight[chosen]
+        beside = None if self.beside is None else self.beside.rows(chosen)
+        ids, labels, mask = self.input_ids[chosen], self.labels[chosen], self.attention_mask[chosen]
+        return Batch(ids, labels, mask, self.source[chosen], weight, beside)
 
 
 class Loader:
@@ -183,6 +194,7 @@ def _normal(weights: list[float]) -> list[float]:
 
 
 def batch_of(rows: list[Row], length: int | None, pad: int, source: NDArray[np.int64]) -> Batch:
+    """`beside` where the rows have it: all or none, since a loss compares the same tokens in both."""
     width = length or max(len(row.ids) for row in rows)
     ids = np.full((len(rows), width), pad, np.int64)
     labels = np.full((len(rows), width), IGNORED, np.int64)
@@ -190,4 +202,8 @@ def batch_of(rows: list[Row], length: int | None, pad: int, source: NDArray[np.i
     for place, row in enumerate(rows):
         size = len(row.ids)
         ids[place, :size], labels[place, :size], mask[place, :size] = row.ids, row.labels, 1
-    return Batch(ids, labels, mask, source)
+    others = [row.beside for row in rows if row.beside is not None]
+    if others and len(others) < len(rows):
+        raise ValueError(f"{len(others)} of {len(rows)} rows have another beside them")
+    beside = batch_of(others, None, pad, source) if others else None
+    return Batch(ids, labels, mask, source, beside=beside)

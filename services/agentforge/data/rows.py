@@ -23,10 +23,14 @@ Ids = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """`labels` stand at the place of their token; the model shifts. IGNORED where nothing is to be learned."""
+    """`labels` stand at the place of their token; the model shifts. IGNORED where nothing is to be learned.
+
+    `beside`: the row as another model reads it, say with a prompt before it; as many labels, in the same order.
+    """
 
     ids: Ids  # [length or less]
     labels: Ids  # the same shape
+    beside: Row | None = None
 
 
 class RowSource(Protocol):

@@ -21,7 +21,7 @@ TOOL_OPEN, TOOL_CLOSE = "<|tool|>", "<|/tool|>"
 RESULT_OPEN, RESULT_CLOSE = "<|result|>", "<|/result|>"
 
 _CALL = re.compile(r"<\|tool\|>(.*?)<\|/tool\|>(?:<\|result\|>(.*?)<\|/result\|>)?", re.DOTALL)
-_BODY = re.compile(r"\s*([a-z_]+)\((.*)\)\s*", re.DOTALL)
+_BODY = re.compile(r"\s*([a-z_][a-z0-9_]*)\((.*)\)\s*", re.DOTALL)
 _MAX_EXPRESSION = 400  # characters
 _MAX_MAGNITUDE = 10**30
 _MAX_RANGE = 10_000
@@ -73,8 +73,22 @@ def lookup(question: str) -> str:
         step = f"Ask for {', '.join(FACTS)} of a name."
         raise InvalidInput(f"no such fact: {question!r}", reason="TOOL_FAILED", field="lookup", next_step=step)
     values = FACTS[attribute]
-    place = int.from_bytes(hashlib.sha256(f"{attribute} of {thing}".encode()).digest()[:8], "big")
-    return values[place % len(values)]
+    return values[_place(f"{attribute} of {thing}") % len(values)]
+
+
+def search(query: str) -> str:
+    """The short text of an invented page ("news of bada"): an event and a thing, as fixed as the facts are."""
+    topic, of, thing = query.strip().partition(" of ")
+    if not of or topic not in PAGES or not thing.isalpha():
+        step = f"Search for {', '.join(PAGES)} of a name."
+        raise InvalidInput(f"no page about {query!r}", reason="TOOL_FAILED", field="search", next_step=step)
+    events, things = PAGES[topic]
+    place, event = divmod(_place(f"{topic} of {thing}"), len(events))
+    return f"{events[event]} {things[place % len(things)]}"
+
+
+def _place(title: str) -> int:
+    return int.from_bytes(hashlib.sha256(title.encode()).digest()[:8], "big")
 
 
 FACTS: Mapping[str, tuple[str, ...]] = {
@@ -84,7 +98,17 @@ FACTS: Mapping[str, tuple[str, ...]] = {
     "food": ("corn", "fish", "rice", "nuts", "milk", "beans"),
 }
 
-TOOLS: Mapping[str, Callable[[str], str]] = {"calculator": calculator, "lookup": lookup, "python": python}
+PAGES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "news": (
+        ("won", "lost", "sold", "found", "made", "broke"),
+        ("a boat", "a horse", "a prize", "the key", "the map", "a ring"),
+    ),
+    "plan": (("build", "buy", "paint", "burn"), ("a house", "a bridge", "the gate", "a ship")),
+}
+
+TOOLS: Mapping[str, Callable[[str], str]] = {
+    "calculator": calculator, "lookup": lookup, "python": python, "search": search,
+}  # fmt: skip
 
 _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "abs": abs, "len": len, "max": max, "min": min, "sum": sum, "sorted": sorted, "str": str, "int": int,

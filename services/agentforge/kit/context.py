@@ -11,6 +11,7 @@ from typing import Any
 from agentforge.kit import ranks
 from agentforge.kit.artifacts import publish
 from agentforge.kit.checkpoints import Checkpoints
+from agentforge.kit.files import make_directories
 from agentforge.kit.inputs import InputPath, Inputs
 from agentforge.kit.measure import Measurement
 from agentforge.kit.phase import PhaseSpec
@@ -48,7 +49,7 @@ class PhaseContext:
         self.attempt = attempt
         self.seed = seed
         self.inputs = inputs
-        self.scratch = scratch
+        self.scratch = scratch  # of this attempt alone
         self.checkpoints = Checkpoints(run.checkpoints_path, warn=lambda text: self.log(text, "warning"))
         self._run = run
         self._spec = spec
@@ -75,6 +76,12 @@ class PhaseContext:
     def sample(self, name: str, data: Mapping[str, Any]) -> None:
         """Show something: a text, an answer, a small table. Plain JSON."""
         self._say("sample", {"name": name, "data": dict(data)})
+
+    @property
+    def work(self) -> Path:
+        """A directory for what is half done and no checkpoint: kept through kills, removed when the run is done."""
+        make_directories(self._run.work_path, self.home)
+        return self._run.work_path
 
     @property
     def stop_requested(self) -> bool:

@@ -89,6 +89,7 @@ class RunDirectory:
         self.checkpoints_path = self.path / "checkpoints"
         self.output_path = self.path / "output"
         self.scratch_path = self.path / "scratch"
+        self.work_path = self.path / "work"
 
     @classmethod
     def at(cls, path: Path) -> RunDirectory:

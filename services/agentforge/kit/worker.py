@@ -111,6 +111,7 @@ class Attempt:
             raise failures.wrong_outputs(spec, missing)
         measurements = RunSummary.of_log(self._log.path).measurements
         write_done(self._run, outputs, request.inputs, measurements.values())
+        remove_tree(self._run.work_path)
         self._state(state.SUCCEEDED)
 
     def _still_published(self) -> dict[str, ArtifactRef]:

@@ -13,7 +13,7 @@ from agentforge.phase2_evomerge.methods import METHODS
 from agentforge.phase2_evomerge.shape import common_fields
 from agentforge.phase2_evomerge.streaming.fit import check_fit
 from agentforge.phase2_evomerge.streaming.shards import ModelFiles
-from agentforge.train.directory import check_not_ternary
+from agentforge.train.directory import check_no_adapter, check_not_ternary
 
 _SIZE_SLACK = 0.05
 STRICT_COUNT = 3
@@ -28,6 +28,7 @@ def check(config: EvoMergeConfig, inputs: list[InputPath]) -> list[Violation]:
         try:
             files.append(ModelFiles(given.path))
             check_not_ternary(files[-1].directory)
+            check_no_adapter(files[-1].directory)
         except ForgeError as error:
             found += error.at(given.field)
     if found or not files:

@@ -15,6 +15,7 @@ from agentforge.models.thoughts.room import LARGEST_VOCABULARY, check_meaning, c
 from agentforge.phase3_quietstar.config import QuietStarConfig
 from agentforge.train.directory import (
     check_kind,
+    check_no_adapter,
     check_not_ternary,
     check_weights,
     model_directory,
@@ -41,6 +42,7 @@ def _model(config: QuietStarConfig, given: InputPath) -> list[Violation]:
     return violations(
         (given.field, partial(check_kind, described)),
         (given.field, partial(check_not_ternary, directory)),
+        (given.field, partial(check_no_adapter, directory)),
         (given.field, partial(check_weights, directory)),
         (given.field, partial(_check_tokenizer, directory)),
         ("sampling.length", partial(check_room, config.data.length, config.sampling.length, _window(described))),

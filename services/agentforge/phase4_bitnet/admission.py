@@ -16,6 +16,7 @@ from agentforge.train.directory import (
     PACKED,
     TERNARY,
     check_kind,
+    check_no_adapter,
     check_own_tokenizer,
     check_positions,
     check_weights,
@@ -45,6 +46,7 @@ def _model(config: BitNetConfig, given: InputPath) -> list[Violation]:
         described = read_json(directory / "config.json")
         check_not_ternary(directory)
         check_weights(directory)
+        check_no_adapter(directory)
         widths = _widths(directory, titan=described.get("model_type") == MODEL_TYPE)
     except ForgeError as error:
         return error.at(given.field)

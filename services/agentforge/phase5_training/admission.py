@@ -13,6 +13,7 @@ from agentforge.phase5_training.given import check_given
 from agentforge.train.directory import (
     PACKED,
     check_kind,
+    check_no_adapter,
     check_own_tokenizer,
     check_positions,
     check_weights,
@@ -34,6 +35,7 @@ def _model(config: TrainingConfig, given: InputPath) -> list[Violation]:
         described = read_json(directory / "config.json")
         _check_not_packed(directory)
         check_weights(directory)
+        check_no_adapter(directory)
         tensor_shapes(directory)
     except ForgeError as error:
         return error.at(given.field)

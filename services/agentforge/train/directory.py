@@ -15,6 +15,7 @@ from agentforge.models.fields_titan import MODEL_TYPE
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
+ADAPTER = "adapter"  # a PEFT directory inside the model's
 TERNARY, PACKED = "ternary.json", "packed.safetensors"  # as models/ternary names them, which needs torch
 
 
@@ -75,6 +76,14 @@ def refuse_code(path: Path, described: dict[str, Any]) -> None:
 def is_packed(directory: Path) -> bool:
     """Its weights are packed. Where plain ones lie beside them, every program reads those, and so does this one."""
     return (directory / PACKED).is_file() and not any(directory.glob("model*.safetensors*"))
+
+
+def check_no_adapter(directory: Path) -> None:
+    """For phases that would train, merge or round the base alone."""
+    if (directory / ADAPTER / "adapter_config.json").is_file():
+        message = f"{directory} is a model with an adapter beside it: its weights alone are another model"
+        step = "Merge it first: phase baking with cycles.most 0, if the model is not ternary."
+        raise InvalidInput(message, reason="HAS_ADAPTER", field=str(directory / ADAPTER), next_step=step)
 
 
 def check_weights(directory: Path) -> None:

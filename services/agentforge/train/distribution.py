@@ -35,10 +35,7 @@ def own_share(batch: Batch, ranks: Ranks) -> tuple[Batch, float]:
         return batch, 1.0
     size = len(batch.input_ids) // ranks.world
     rows = slice(ranks.rank * size, (ranks.rank + 1) * size)
-    weight = None if batch.weight is None else batch.weight[rows]
-    share = Batch(
-        batch.input_ids[rows], batch.labels[rows], batch.attention_mask[rows], batch.source[rows], weight
-    )  # fmt: skip
+    share = batch.rows(rows)
     return share, _learned(share) / _learned(batch)
 
 

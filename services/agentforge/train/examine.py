@@ -103,12 +103,19 @@ def examine(loaded: LoadedModel, codec: Codec, planned: Plan) -> Iterator[Measur
 
 
 def held_out_texts() -> list[str]:
-    """The docstrings of modules of Python's library that belong to the test split, one of each."""
-    found = []
+    return library_texts(Split.TEST)
+
+
+def library_texts(split: Split, most: int = _TEXTS) -> list[str]:
+    """The docstrings of modules of Python's library that belong to a split, one of each."""
+    found: list[str] = []
     with warnings.catch_warnings(action="ignore", category=SyntaxWarning):
-        for module, _ in SplitSource(StandardLibrary(), Split.TEST).read():
-            found.append(ast.get_docstring(ast.parse(module.text)) or "")
-    return [text[:_CHARACTERS] for text in found if text][:_TEXTS]
+        for module, _ in SplitSource(StandardLibrary(), split).read():
+            text = ast.get_docstring(ast.parse(module.text)) or ""
+            found += [text[:_CHARACTERS]] if text else []
+            if len(found) == most:
+                break
+    return found
 
 
 def counts_bytes(codec: Codec, texts: Sequence[str]) -> bool:

@@ -14,6 +14,7 @@ from agentforge.kit.errors import DataLoss, InvalidInput
 from agentforge.models import TitanConfig  # registers our classes with the Auto classes
 from agentforge.models.ternary import record
 from agentforge.models.ternary.unpacking import load_packed
+from agentforge.train.adapters import has_adapter, put_beside
 from agentforge.train.directory import (
     check_trained_with,
     check_weights,
@@ -102,6 +103,8 @@ def _plain(directory: Path, config: Any, trust: bool) -> Any:
     model = _weights(directory, config, trust)
     if (directory / record.FILE).is_file():
         record.restore(directory, model)
+    if has_adapter(directory):
+        put_beside(directory, model)
     return model
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,12 +14,15 @@ from transformers.generation.streamers import BaseStreamer
 from agentforge.data.codec import Codec
 from agentforge.data.items import ANSWER_CUE, STEPS_CUE
 from agentforge.data.tokenizer import BOS, EOS, PAD
+from agentforge.data.toolcalls import TOOL_CLOSE
 from agentforge.kit.errors import InvalidInput
 from agentforge.kit.rng import Rng
 from agentforge.models.thoughts.speak import HadThought, Heard, speak
 from agentforge.models.thoughts.thinker import Thinker
+from agentforge.tools.saving import Kit
 from agentforge.train.engine import Runner
 from agentforge.train.loading import LoadedModel
+from agentforge.train.rollouts import rollouts
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -36,20 +39,31 @@ class Thought:
 
 
 @dataclass(frozen=True)
+class Called:
+    """A call as the model made it, and what it was answered. `error`: why it could not be run, if so."""
+
+    body: str
+    result: str
+    error: str
+
+
+@dataclass(frozen=True)
 class Said:
-    text: str  # without the end
+    text: str  # without the end; of a model with tools what it says in the end, its calls beside
     thoughts: list[Thought]
+    calls: list[Called] = field(default_factory=list)
 
 
 class Talker:
     """Every prompt is answered by itself: nothing is remembered from one to the next.
 
-    With a thinker, thoughts are had as its habits say. Where none are had, a runner says the same, sooner.
+    With a thinker, thoughts are had as its habits say. Where none are had, a runner says the same, sooner. With a
+    kit of tools its calls are run, and it goes on with their results; such a model has no thoughts meanwhile.
     """
 
     def __init__(
         self, loaded: LoadedModel, *, max_new_tokens: int = 128, temperature: float = 0.0, seed: int = 0,
-        thinker: Thinker | None = None, runner: Runner | None = None,
+        thinker: Thinker | None = None, runner: Runner | None = None, kit: Kit | None = None,
     ) -> None:  # fmt: skip
         if temperature != 0 and not _COOLEST <= temperature <= _HOTTEST:
             message = f"a temperature of {temperature} is neither 0 (greedy) nor from {_COOLEST} to {_HOTTEST:g}"
@@ -58,6 +72,7 @@ class Talker:
         self.max_new_tokens, self.temperature, self.seed = max_new_tokens, temperature, seed
         self.thinker = thinker if thinker is not None and thinker.habits.threshold is not None else None
         self.runner = runner if self.thinker is None else None
+        self.kit = kit
         self._said = 0
 
     def ids(self, prompt: str) -> list[int]:
@@ -90,11 +105,15 @@ class Talker:
         prompt: str,
         hear: Callable[[str], object] = lambda piece: None,
         think: Callable[[list[str]], object] = lambda texts: None,
+        call: Callable[[Called], object] = lambda called: None,
     ) -> Said:
-        """`hear` gets what is said in pieces as they come; `think` each thought when it has been had."""
+        """`hear` gets what is said in pieces as they come; `think` each thought when it has been had; `call` each
+        call when it has been answered."""
         ids, voice = self.ids(prompt), _Voice(self.codec, hear)
         dice = Rng(self.seed, "chat", self._said)
         self._said += 1
+        if self.kit is not None:
+            return self._with_tools(self.kit, ids, dice.seed, hear, call)
         if self.thinker is None:
             if self.runner is None:
                 self._generate(ids, voice, dice.seed)
@@ -112,6 +131,28 @@ class Talker:
         (spoken,) = speak(self.thinker, [ids], [self._room(len(ids))], **how, seed=dice.seed, hear=heard)
         voice.end()
         return Said(voice.text, [Thought(had.after, self._texts(had), had.alpha) for had in spoken.thoughts])
+
+    def _with_tools(
+        self, kit: Kit, ids: list[int], seed: int, hear: Callable[[str], object], call: Callable[[Called], object]
+    ) -> Said:
+        calls: list[Called] = []
+
+        def run(body: str) -> str:
+            result = kit.toolbox.run(body)
+            calls.append(Called(body, result.text, result.error))
+            call(calls[-1])
+            return result.text
+
+        (found,) = rollouts(
+            self.loaded.model, self.codec, [ids], run=run, room=self._room(len(ids)), calls=kit.calls,
+            temperature=self.temperature, seed=seed,
+        )  # fmt: skip
+        said = zip(found.ids, found.own, strict=True)
+        text = self.codec.text([token for token, own in said if own and token != self.codec.eos])
+        if calls:
+            text = text.rpartition(TOOL_CLOSE)[2]
+        hear(text.removeprefix(" "))
+        return Said(text.removeprefix(" "), [], calls)
 
     def _texts(self, had: HadThought) -> list[str]:
         return [self.codec.text(ids) for ids in had.ids]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from agentforge.data.generate import ItemStream
 from agentforge.data.loader import Batch, Loader, Prefetch
 from agentforge.data.permute import permuted
-from agentforge.data.rows import IGNORED, FixedItems, ItemRows, RowSource
+from agentforge.data.rows import IGNORED, FixedItems, ItemRows, Row, RowSource
 from agentforge.data.sources.documents import SplitSource
 from agentforge.data.splits import Split
 from agentforge.data.streams import StreamRows
@@ -72,6 +72,31 @@ def test_torch_tensors_are_what_models_take() -> None:
     tensors = next(loader(item_rows())).torch()
     assert set(tensors) == {"input_ids", "labels", "attention_mask"}
     assert str(tensors["labels"].dtype) == "torch.int64"
+
+
+class Doubled(ItemRows):
+    """Each row has itself, said twice, beside it."""
+
+    def row(self, number: int) -> Row:
+        row = super().row(number)
+        return replace(row, beside=Row(np.tile(row.ids, 2), np.tile(row.labels, 2)))
+
+
+def test_what_is_beside_rows_goes_with_them() -> None:
+    rows = Doubled(ItemStream("arithmetic", Split.TRAIN, 1), tiny_codec(), 40)
+    batch = next(loader(rows))
+    tensors = batch.torch()
+    assert tensors["beside_input_ids"].shape[1] == 2 * tensors["input_ids"].shape[1]
+    part = batch.rows(slice(1, 2))
+    assert part.beside is not None
+    assert batch.beside is not None
+    assert np.array_equal(part.beside.input_ids, batch.beside.input_ids[1:2])
+
+
+def test_all_rows_of_a_batch_have_something_beside_them_or_none() -> None:
+    rows = Doubled(ItemStream("arithmetic", Split.TRAIN, 1), tiny_codec(), 40)
+    with pytest.raises(ValueError, match="beside"):
+        list(islice(loader(rows, item_rows("recall")), 20))
 
 
 def test_rows_weights_are_handed_on() -> None:

@@ -64,6 +64,7 @@ def test_success_publishes_outputs_measurements_and_parents(home: Path, text: Ar
     assert [m["name"] for m in done.measurements] == ["count/steps"]
     assert summary(run).progress == {"done": 10, "total": 10, "unit": "numbers", "message": ""}
     assert not run.scratch_path.exists()
+    assert not run.work_path.exists()
 
 
 def test_progress_is_thinned_out_but_its_end_is_not_lost(home: Path, text: ArtifactRef) -> None:

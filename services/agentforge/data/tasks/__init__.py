@@ -11,7 +11,7 @@ from agentforge.data.tasks.nested import Chain, Nested
 from agentforge.data.tasks.persona import Persona
 from agentforge.data.tasks.recall import Recall
 from agentforge.data.tasks.strings import Edit, Rearrange
-from agentforge.data.tasks.tools import Calculator, Lookup, PythonUse
+from agentforge.data.tasks.tools import Calculator, Lookup, PythonUse, Search
 from agentforge.kit.errors import InvalidInput
 
 # fmt: off
@@ -42,6 +42,7 @@ _TABLE: tuple[Family, ...] = (
     Calculator("tool_calculator", "arithmetic by calling a tool",      "digits",   range(1, 7),  (2, 3)),
     Lookup(    "tool_lookup",     "an invented fact, looked up",       "syllables",range(2, 6),  (2,)),
     PythonUse( "tool_python",     "a question about a list, by Python","numbers", range(1, 17), (2, 3)),
+    Search(    "tool_search",     "an invented page, searched for",    "syllables",range(2, 6),  (2,)),
     Persona(   "persona",         "a sum, answered in a named style",  "digits",   range(1, 4),  (1,)),
 )
 # fmt: on

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from typing import ClassVar
 
 from agentforge.data.items import ANSWER_CUE, Item, first_line
 from agentforge.data.tasks.arithmetic import problem
 from agentforge.data.tasks.base import Family
-from agentforge.data.toolcalls import FACTS, RESULT_CLOSE, TOOL_CLOSE, ToolCall, parse_calls, run_call
+from agentforge.data.toolcalls import FACTS, PAGES, RESULT_CLOSE, TOOL_CLOSE, ToolCall, parse_calls, run_call
 from agentforge.kit.errors import InvalidInput
 
 DESCRIPTION = "Tools: calculator ( expression ) , lookup ( fact ) , python ( expression )\n"
-_SYLLABLES = tuple(c + v for c in "bdfgklmnprstvz" for v in "aeiou")
+WITH_SEARCH = DESCRIPTION.replace("\n", " , search ( words )\n")
+SYLLABLES = tuple(c + v for c in "bdfgklmnprstvz" for v in "aeiou")
 
 
 def valid_call(output: str) -> bool:
@@ -32,6 +34,8 @@ def _outcome(call: ToolCall | None) -> str | None:
 class ToolUse(Family):
     """The prefix names the tools; baking (phase 6) is to make the model do without it."""
 
+    description: ClassVar[str] = DESCRIPTION
+
     def score(self, item: Item, output: str) -> bool:
         """Right if the last call truly gives the answer, shown results are true, and what is said is right.
 
@@ -48,7 +52,7 @@ class ToolUse(Family):
     def _item(self, question: str, call: ToolCall, difficulty: int, key: str = "") -> Item:
         answer = run_call(call)
         trajectory = ToolCall(call.tool, call.argument, answer).text()
-        return Item(self.name, f"Q: {question} {ANSWER_CUE}", answer, difficulty, trajectory, DESCRIPTION, key)
+        return Item(self.name, f"Q: {question} {ANSWER_CUE}", answer, difficulty, trajectory, self.description, key)
 
 
 @dataclass(frozen=True)
@@ -66,9 +70,21 @@ class Lookup(ToolUse):
     """`difficulty` is the number of syllables of the name that is looked up."""
 
     def draw(self, rng: random.Random, difficulty: int) -> Item:
-        name = "".join(rng.choices(_SYLLABLES, k=difficulty))
+        name = "".join(rng.choices(SYLLABLES, k=difficulty))
         question = f"{rng.choice(sorted(FACTS))} of {name}"
         return self._item(question, ToolCall("lookup", question), difficulty)
+
+
+@dataclass(frozen=True)
+class Search(ToolUse):
+    """`difficulty` is the number of syllables of the name that is searched for."""
+
+    description: ClassVar[str] = WITH_SEARCH  # the other families' prefix stays what models were trained on
+
+    def draw(self, rng: random.Random, difficulty: int) -> Item:
+        name = "".join(rng.choices(SYLLABLES, k=difficulty))
+        question = f"{rng.choice(sorted(PAGES))} of {name}"
+        return self._item(question, ToolCall("search", question), difficulty)
 
 
 @dataclass(frozen=True)

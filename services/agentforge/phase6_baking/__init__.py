@@ -1,0 +1,1 @@
+"""Phase 6: prompts, tools and a persona baked into the weights."""

@@ -1,0 +1,1 @@
+"""The nine agents of the phase, each with a piece of work whose outcome is a file and measurements."""

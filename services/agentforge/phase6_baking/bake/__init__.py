@@ -1,0 +1,1 @@
+"""Prompt baking: a model without a prompt learns to be the model with it."""

@@ -1,0 +1,1 @@
+"""Tools that models call: what they are, how calls are run and bounded, what is told of them. No torch in here."""
