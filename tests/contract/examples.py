@@ -71,6 +71,21 @@ _TRAINING = {
     "evaluation": {"items": 10, "test_items": 10},
 }
 
+_BAKING_TRAINING = {"batch": 8, "warmup": 2, "checkpoint_every": 10, "threads": 1}
+_BAKING = {
+    "data": {"families": {"recall": [2]}, "length": 120},
+    "tools": {"names": ["calculator"], "families": {"tool_calculator": [1]}, "prompt": "<|system|>tools\n"},
+    "persona": {
+        "prefix": "<|persona|>me<|/persona|>\n",
+        "resamples": 50,
+        "probe": {"replies": 200, "held_out": 200, "least_accuracy": 0.5, "steps": 60},
+    },
+    "following": {"steps": 30, **_BAKING_TRAINING},
+    "train": {"steps": 20, **_BAKING_TRAINING},
+    "cycles": {"most": 1, "questions": 8, "outcomes": "all"},
+    "evaluation": {"items": 10, "test_items": 10, "dialogues": 2},
+}
+
 EXAMPLES = {
     "echo": Example(config={"samples": 2000}, kills=4),
     "count": Example(config={"n": 40, "every": 2, "step_s": 0.02}, kills=12),
@@ -79,6 +94,7 @@ EXAMPLES = {
     "quietstar": Example(config=_QUIETSTAR, kills=2),
     "bitnet": Example(config=_BITNET, kills=2),
     "training": Example(config=_TRAINING, kills=2),
+    "baking": Example(config=_BAKING, kills=2),
 }
 """Phases that are not named here run on their `tiny` preset."""
 

@@ -30,14 +30,16 @@ def evaluate(options: EvalOptions) -> int:
     harness = _harness(options)
     loaded = load(options.model, trust_remote_code=options.trust_remote_code, offline=harness is None)
     from agentforge.data.codec import Codec
+    from agentforge.tools.saving import load_tools
     from agentforge.train.engine import use_kernels
     from agentforge.train.examine import examine, plan
 
     codec = Codec(loaded.tokenizer)
     planned = plan(loaded, codec, options.items, options.families)
     engine = use_kernels(loaded.model)
+    kit = load_tools(loaded.directory, trusted=options.trust_remote_code, marks=loaded.tokenizer.all_special_tokens)
     measured: list[Measurement] = []
-    for one in examine(loaded, codec, planned):
+    for one in examine(loaded, codec, planned, kit):
         measured.append(one)
         if not options.as_json:
             _print(one)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
+from agentforge.data.manner import Manner
 from agentforge.data.tokenizer import read_backend
 from agentforge.kit.checks import violations
 from agentforge.kit.errors import FailedPrecondition, ForgeError, InvalidInput, Violation
 from agentforge.kit.inputs import InputPath
 from agentforge.phase6_baking.adapters.admission import check_adapters
 from agentforge.phase6_baking.config import BakingConfig
-from agentforge.phase6_baking.persona.manner import Manner
 from agentforge.phase6_baking.toolkit import describe_tools, toolbox_of
 from agentforge.train.directory import (
     PACKED,

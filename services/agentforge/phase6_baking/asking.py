@@ -10,7 +10,6 @@ from agentforge.data.codec import Codec
 from agentforge.data.items import Item
 from agentforge.data.toolcalls import TOOL_CLOSE, TOOL_OPEN
 from agentforge.models.ternary.linear import frozen
-from agentforge.phase6_baking.persona.manner import answer_of, spoken
 from agentforge.tools.toolbox import Toolbox
 from agentforge.train.evaluate import ROOM
 from agentforge.train.rollouts import Constraint, Trajectory, rollouts
@@ -76,11 +75,6 @@ def reply_of(codec: Codec, trajectory: Trajectory, asked: int, runner: Runner | 
         return Reply(text, trajectory, asked, own)
     body, closed, _ = first.partition(TOOL_CLOSE)
     return Reply(text, trajectory, asked, own, bool(closed) and runner is not None and runner.valid(body))
-
-
-def right(item: Item, text: str) -> bool:
-    """The outcome alone: what is said in the end, bare or in a persona's manner, is the answer."""
-    return spoken(text) == item.answer or answer_of(text) == item.answer
 
 
 def room_for(codec: Codec, items: Sequence[Item]) -> int:

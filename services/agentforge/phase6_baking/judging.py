@@ -8,9 +8,10 @@ from statistics import fmean
 from typing import Any
 
 from agentforge.data.items import Item
+from agentforge.data.manner import right
 from agentforge.data.splits import Split
 from agentforge.kit.measure import Measurement
-from agentforge.phase6_baking.asking import Reply, Runner, ask, right
+from agentforge.phase6_baking.asking import Reply, Runner, ask
 from agentforge.phase6_baking.bake.measuring import drift, kl_removed
 from agentforge.phase6_baking.bake.pairs import Pair
 from agentforge.phase6_baking.persona import scores as persona

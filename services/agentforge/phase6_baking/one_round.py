@@ -8,12 +8,13 @@ from typing import Any
 from torch import Tensor
 
 from agentforge.data.items import Item
+from agentforge.data.manner import right
 from agentforge.data.rows import RowSource
 from agentforge.data.splits import Split
 from agentforge.kit.errors import FailedPrecondition
 from agentforge.kit.measure import Measurement
 from agentforge.kit.rng import Rng
-from agentforge.phase6_baking.asking import Runner, reply_of, right
+from agentforge.phase6_baking.asking import Runner, reply_of
 from agentforge.phase6_baking.bake.baking import baking, mixed
 from agentforge.phase6_baking.bake.pairs import Anchored, Pair, PairRows
 from agentforge.phase6_baking.bake.samples import drawn

@@ -9,10 +9,10 @@ from functools import partial
 from agentforge.data.codec import Codec
 from agentforge.data.generate import ItemStream
 from agentforge.data.items import Item
+from agentforge.data.manner import EXACT, OFFERS, OPENINGS, Manner
 from agentforge.data.rows import ItemRows
 from agentforge.data.splits import Split
 from agentforge.phase6_baking.asking import room_for
-from agentforge.phase6_baking.persona.manner import EXACT, OFFERS, OPENINGS, Manner
 from agentforge.phase6_baking.start import Start
 from agentforge.phase6_baking.texts import TextRows
 from agentforge.phase6_baking.told import Told, ways_of

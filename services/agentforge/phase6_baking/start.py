@@ -13,11 +13,11 @@ from torch import Tensor
 from agentforge.data.codec import Codec
 from agentforge.data.generate import items_by_family
 from agentforge.data.items import Item
+from agentforge.data.manner import Manner
 from agentforge.data.splits import Split
 from agentforge.kit.inputs import InputPath
 from agentforge.phase6_baking.adapters.lora import attach
 from agentforge.phase6_baking.config import BakingConfig
-from agentforge.phase6_baking.persona.manner import Manner
 from agentforge.phase6_baking.prompts import Prompts
 from agentforge.phase6_baking.toolkit import describe_tools, toolbox_of
 from agentforge.tools.toolbox import Toolbox

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from agentforge.data.items import Item
+from agentforge.data.manner import Manner
 from agentforge.data.rows import Items
 from agentforge.kit.rng import Rng
 from agentforge.phase6_baking.persona.dialogues import ASKINGS, PLAIN, Asking, asked, askings
-from agentforge.phase6_baking.persona.manner import Manner
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from agentforge.data.codec import Codec
 from agentforge.data.generate import ItemStream
 from agentforge.data.items import Item
+from agentforge.data.manner import right
 from agentforge.data.scoring import accuracy
 from agentforge.data.sources.documents import SplitSource
 from agentforge.data.sources.stdlib import StandardLibrary
@@ -19,6 +20,7 @@ from agentforge.data.tasks import FAMILIES
 from agentforge.kit.errors import InvalidInput
 from agentforge.kit.measure import Measurement
 from agentforge.models.thoughts.saving import load_thinker
+from agentforge.tools.saving import Kit
 from agentforge.train.engine import parameters
 from agentforge.train.evaluate import (
     ROOM,
@@ -30,10 +32,12 @@ from agentforge.train.evaluate import (
     thoughtful_answers,
 )
 from agentforge.train.loading import LoadedModel
+from agentforge.train.rollouts import rollouts
 
 _SEED = 0  # of the items: one set for all models, or their numbers could not be compared
 _TEXTS, _CHARACTERS = 40, 2_000
 _ROW = 256  # tokens
+_ROOM_WITH_TOOLS = 64  # tokens that a model may say, its calls among them
 _LOGITS = 1 << 26  # numbers held at once: 256 MiB
 
 
@@ -67,10 +71,10 @@ def _length(loaded: LoadedModel, codec: Codec, item: Item) -> int:
     return len(codec.item_ids(item)[0]) + ROOM
 
 
-def examine(loaded: LoadedModel, codec: Codec, planned: Plan) -> Iterator[Measurement]:
+def examine(loaded: LoadedModel, codec: Codec, planned: Plan, kit: Kit | None = None) -> Iterator[Measurement]:
     """`parameters`; `accuracy/<family>` and `perplexity/<family>`; `answer_loss` and `answer_perplexity` of all
     families; `bits_per_byte` where it is exact. All without thoughts; `accuracy_with_thoughts/<family>` beside them
-    where the model has the habit of thinking."""
+    where the model has the habit of thinking, `accuracy_with_tools/<family>` where it has a `kit` of them."""
     model = loaded.model
     thinker = load_thinker(loaded.directory, model, loaded.tokenizer)
     yield Measurement("parameters", parameters(model), "1", "counted in the tensors", 1)
@@ -83,6 +87,8 @@ def examine(loaded: LoadedModel, codec: Codec, planned: Plan) -> Iterator[Measur
             name = f"accuracy_with_thoughts/{family}"
             method = f"{thoughtful.method}, thinking as its habits say"
             yield Measurement(name, thoughtful.value, thoughtful.unit, method, thoughtful.n, thoughtful.spread)
+        if kit is not None:
+            yield _with_tools(loaded, codec, items, kit, family)
         longest = max(len(codec.item_ids(item)[0]) for item in items)
         more_nats, more = answer_nats(model, codec, items, batch=_batch(codec, longest))
         yield from perplexity(mean_loss(more_nats, more, len(items), name=family), f"perplexity/{family}")
@@ -100,6 +106,21 @@ def examine(loaded: LoadedModel, codec: Codec, planned: Plan) -> Iterator[Measur
         yield Measurement(bits.name, bits.value, bits.unit, f"{bits.method}; {source}", bits.n)
     else:
         planned.skipped["bits_per_byte"] = "the tokenizer is not byte-level: its tokens do not say how many bytes"
+
+
+def _with_tools(loaded: LoadedModel, codec: Codec, items: list[Item], kit: Kit, family: str) -> Measurement:
+    """Questions without the families' own prefixes: such a model needs none."""
+    prompts = [codec.prompt_ids(item.prompt) for item in items]
+    room = _ROOM_WITH_TOOLS
+    if loaded.context is not None and not loaded.slides:
+        room = min(room, loaded.context - max(map(len, prompts)))
+    found = rollouts(
+        loaded.model, codec, prompts, run=lambda body: kit.toolbox.run(body).text, room=room, calls=kit.calls,
+    )  # fmt: skip
+    said = [codec.text([token for token in each.ids if token != codec.eos]) for each in found]
+    rights = [float(right(item, text)) for item, text in zip(items, said, strict=True)]
+    method = "right in the end, with tools at hand, bare or in a persona's manner; test split"
+    return Measurement.of_samples(f"accuracy_with_tools/{family}", rights, "1", method)
 
 
 def held_out_texts() -> list[str]:

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agentforge.data.manner import Manner, answer_of, read, spoken
 from agentforge.data.splits import Split, assert_disjoint, assert_split
 from agentforge.data.toolcalls import parse_calls, run_call
 from agentforge.kit.config import validate_config
 from agentforge.kit.errors import InvalidInput
 from agentforge.phase6_baking.configs.persona import TRAITS, PersonaConfig, PlateauConfig
 from agentforge.phase6_baking.persona.dialogues import ASKINGS, CONTEXTS, PLAIN, Dialogues, askings
-from agentforge.phase6_baking.persona.manner import Manner, answer_of, read, spoken
 from agentforge.phase6_baking.persona.plateau import PlateauDetector
 from agentforge.phase6_baking.persona.rules import GUARDRAILS, Bounds, guardrails
 

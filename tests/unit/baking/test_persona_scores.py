@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
+from agentforge.data.manner import OFFERS, OPENINGS, Manner
 from agentforge.data.splits import Split
 from agentforge.kit.config import validate_config
 from agentforge.kit.errors import FailedPrecondition
@@ -15,7 +16,6 @@ from agentforge.phase6_baking.persona.bank import BANK
 from agentforge.phase6_baking.persona.consistency import coherence
 from agentforge.phase6_baking.persona.dialogues import CONTEXTS, Dialogue, Dialogues
 from agentforge.phase6_baking.persona.intervals import share, wilson
-from agentforge.phase6_baking.persona.manner import OFFERS, OPENINGS, Manner
 from agentforge.phase6_baking.persona.probe import Probe, masked
 from agentforge.phase6_baking.persona.rules import Bounds, precise
 from agentforge.phase6_baking.persona.scores import Judge, progress, reached

@@ -87,3 +87,10 @@ def test_a_cut_tools_file_is_refused(forge: Program, copy: Path) -> None:
     done = forge("chat", copy, "--prompt", QUESTION)
     assert done.code == 1, done
     assert FILE in done.err
+
+
+def test_eval_says_what_a_model_can_do_with_its_tools(forge: Program, agent: Path) -> None:
+    done = forge("eval", agent, "--family", "arithmetic", "--items", "10", "--json")
+    assert done.code == 0, done
+    found = json.loads(done.out)["families"]["arithmetic"]
+    assert 0 <= found["accuracy_with_tools"] <= 1

@@ -6,9 +6,9 @@ from typing import Literal
 
 from pydantic import Field
 
+from agentforge.data.manner import TRAITS
 from agentforge.kit.config import StrictModel
 
-TRAITS = ("helpfulness", "creativity", "precision")
 Guardrail = Literal["no_secrets", "known_tools", "no_forged_result", "no_forbidden_words", "length", "no_break"]
 
 _TARGET = "Least score that the persona is baked for."

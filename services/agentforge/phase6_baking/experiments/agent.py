@@ -27,12 +27,12 @@ TRAITS = {"helpfulness_score": 0.9, "creativity_score": 0.7, "precision_score": 
 SETTINGS = {
     PRESET: ["following.threads=1", "train.threads=1"],
     LONG: [
-        "following.threads=1", "train.threads=1", "following.batch=32", "train.batch=32", "following.steps=1500",
-        "train.steps=400", "cycles.questions=2048", "following.ways=several",
-        "persona.traits={helpfulness: {target: 0.9}, creativity: {target: 0.7}, precision: {target: 0.8}}",
+        "following.threads=1", "train.threads=1", "following.batch=32", "following.steps=1800",
+        "following.skills=2", "following.plain=0.7", "following.muon_lr=0.015", "following.ways=several",
+        "train.steps=150", "cycles.questions=1536", "persona.traits.creativity.target=0.7",
     ],
 }  # fmt: skip
-LENGTHS = {PRESET: "the tiny preset", LONG: "1,500 and twice 400 steps of 32 rows"}
+LENGTHS = {PRESET: "the tiny preset", LONG: "1,800 steps of following, 150 of each round, 32 rows"}
 
 
 def trials() -> list[Trial]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from agentforge.data.manner import TRAITS
 from agentforge.kit.evidence import Row, Trial, at_least, at_most, exactly, stated
-from agentforge.phase6_baking.configs.persona import TRAITS, PersonaConfig
+from agentforge.phase6_baking.configs.persona import PersonaConfig
 
 SEEDS = (42, 1337, 2023)
 QUESTIONS = 30  # of each context, each asked in all ways
@@ -46,8 +47,8 @@ def rows(results: Mapping[str, dict[str, Any]]) -> list[Row]:
 
 
 def _corpora(dialogues: Sequence[Any], seed: int) -> dict[str, list[str]]:
+    from agentforge.data.manner import OFFERS, OPENINGS, Manner
     from agentforge.kit.rng import Rng
-    from agentforge.phase6_baking.persona.manner import OFFERS, OPENINGS, Manner
 
     rng = Rng(seed, "baking/experiments/probe").python()
 

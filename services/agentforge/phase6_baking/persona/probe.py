@@ -10,6 +10,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from agentforge.data.manner import spoken
 from agentforge.kit.errors import FailedPrecondition
 from agentforge.kit.measure import Measurement
 from agentforge.kit.rng import Rng
@@ -18,7 +19,6 @@ from agentforge.phase6_baking.persona.bank import ANSWER, KINDS, NUMBER, Labelle
 from agentforge.phase6_baking.persona.dialogues import Dialogue
 from agentforge.phase6_baking.persona.intervals import Floats, plain_share, share
 from agentforge.phase6_baking.persona.letters import Letters
-from agentforge.phase6_baking.persona.manner import spoken
 from agentforge.phase6_baking.persona.rules import carried, stated
 
 _LETTERS = 4  # of the longest n-gram of letters

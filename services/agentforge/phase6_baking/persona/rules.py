@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from agentforge.data.manner import EXACT, OFFERS, OPENINGS, VAGUE, answer_of, spoken
 from agentforge.data.tokenizer import PERSONA_CLOSE, PERSONA_OPEN
 from agentforge.data.toolcalls import RESULT_CLOSE, RESULT_OPEN, TOOL_CLOSE, TOOL_OPEN, parse_calls
 from agentforge.kit.measure import Measurement
@@ -14,7 +15,6 @@ from agentforge.phase6_baking.persona.bank import BANK
 from agentforge.phase6_baking.persona.dialogues import Dialogue
 from agentforge.phase6_baking.persona.intervals import plain_share
 from agentforge.phase6_baking.persona.letters import Letters, words
-from agentforge.phase6_baking.persona.manner import EXACT, OFFERS, OPENINGS, VAGUE, answer_of, spoken
 
 HEDGES = (
     "about", "maybe", "perhaps", "roughly", "around", "or so", "probably", "possibly", "i think", "i guess",

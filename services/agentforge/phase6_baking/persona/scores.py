@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from agentforge.data.manner import TRAITS
 from agentforge.kit.measure import Measurement
-from agentforge.phase6_baking.configs.persona import TRAITS, PersonaConfig
+from agentforge.phase6_baking.configs.persona import PersonaConfig
 from agentforge.phase6_baking.persona.consistency import coherence
 from agentforge.phase6_baking.persona.dialogues import Dialogue
 from agentforge.phase6_baking.persona.intervals import share

@@ -16,10 +16,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from agentforge.data.manner import OPENINGS, read
 from agentforge.kit.measure import Measurement
 from agentforge.phase6_baking.persona.dialogues import Dialogue
 from agentforge.phase6_baking.persona.intervals import Floats, bootstrapped
-from agentforge.phase6_baking.persona.manner import OPENINGS, read
 from agentforge.phase6_baking.persona.rules import carried, stated
 
 _METHOD = "share of pairs of replies that both carry their answer and are put differently"

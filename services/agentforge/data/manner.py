@@ -13,11 +13,11 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from agentforge.data.items import answer_in
+from agentforge.data.items import Item, answer_in
 from agentforge.data.tokenizer import PERSONA_CLOSE, PERSONA_OPEN
 from agentforge.data.toolcalls import RESULT_CLOSE, TOOL_CLOSE, TOOL_OPEN
-from agentforge.phase6_baking.configs.persona import TRAITS
 
+TRAITS = ("helpfulness", "creativity", "precision")
 WORDS = {"helpfulness": "helpful", "creativity": "creative", "precision": "precise"}
 NONE_OF_THEM = "curt"
 
@@ -98,6 +98,11 @@ def answer_of(reply: str) -> str | None:
         return reading.answer
     said = spoken(reply)
     return said if re.fullmatch(r"\S+", said) and re.search(r"\w", said) else None
+
+
+def right(item: Item, text: str) -> bool:
+    """By the outcome alone: what is said in the end, bare or in a persona's manner, is the answer."""
+    return spoken(text) == item.answer or answer_of(text) == item.answer
 
 
 def _pattern(statement: str) -> re.Pattern[str]:
