@@ -128,6 +128,21 @@ def _sockets() -> Iterable[Finding]:
         yield Finding("sockets", "ok", "TCP on 127.0.0.1 and a unix socket listen")
 
 
+def _sandbox() -> Iterable[Finding]:
+    """Of Python that models write; where it cannot be locked in, it is not run."""
+    from agentforge.kit.errors import ForgeError
+    from agentforge.tools.sandbox import protection
+
+    try:
+        layers = protection()
+    except ForgeError as error:
+        yield Finding("sandbox", "warn", error.message, error.next_step)
+    else:
+        missing = [layer for layer, holds in layers.items() if not holds]
+        fact = f"{', '.join(layer for layer, holds in layers.items() if holds)} hold"
+        yield Finding("sandbox", "ok", fact + (f"; without {', '.join(missing)}" if missing else ""))
+
+
 def _database() -> Iterable[Finding]:
     from agentforge.cli.installed import probe_database
 
@@ -143,4 +158,5 @@ _CHECKS: tuple[Callable[[], Iterable[Finding]], ...] = (
     _home,
     _database,
     _sockets,
+    _sandbox,
 )

@@ -7,6 +7,7 @@ from functools import partial
 
 import torch
 
+from agentforge.kit import ranks
 from agentforge.kit.agents.agent import Agent, Outcome, Policy, Strategy, Task, Where
 from agentforge.kit.agents.graph import Graph
 from agentforge.phase6_baking.agents.accelerator import accelerate, plain_engine
@@ -48,9 +49,12 @@ def nine(start: Start, crew: Crew) -> Graph:
             fallback=fallback, can_do_without=optional,
         )  # fmt: skip
 
+    # It goes on from its checkpoints; several ranks can only fail together.
+    again = (Strategy.RETRY,) if ranks.current().world == 1 else ()
     training = Agent(
         "model_optimizer", crew.optimise, ("plan.json",), ("weights",), _YEAR_S,
-        Policy((Strategy.ROLLBACK, Strategy.ESCALATE)), "inline", memory_bytes,
+        Policy((Strategy.ROLLBACK, *again, Strategy.ESCALATE), retries=config.retries, backoff_s=config.wait_s),
+        "inline", memory_bytes,
     )  # fmt: skip
     weights = ("weights",)
     everything = ("plan.json", "hardware.json", "weights", "quality.json", *_REPORTS)

@@ -11,7 +11,7 @@ from agentforge.data.items import Item
 from agentforge.data.manner import right
 from agentforge.data.rows import RowSource
 from agentforge.data.splits import Split
-from agentforge.kit.errors import FailedPrecondition
+from agentforge.kit.errors import InvalidInput
 from agentforge.kit.measure import Measurement
 from agentforge.kit.rng import Rng
 from agentforge.phase6_baking.asking import Runner, reply_of
@@ -71,7 +71,7 @@ def _answers(
     if not found:
         message = f"none of {len(items):,} answers of the model that is prompted for {kind} is right"
         step = "Teach it to follow longer (following.steps), or bake all that it says (cycles.outcomes all)."
-        raise FailedPrecondition(message, reason="NOTHING_TO_BAKE", field="cycles.outcomes", next_step=step)
+        raise InvalidInput(message, reason="NOTHING_TO_BAKE", field="cycles.outcomes", next_step=step)
     return found
 
 
