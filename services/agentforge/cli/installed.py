@@ -66,7 +66,7 @@ def _parse(requirement: str) -> tuple[str, str, str]:
     name = re.match(r"[A-Za-z0-9._-]+", requirement)
     assert name is not None, f"no requirement: {requirement!r}"
     floor = re.search(r"[>=]=([0-9.]+)", requirement.partition(";")[0])
-    extra = re.search(r"extra == ['\"]([a-z]+)['\"]", requirement)
+    extra = re.search(r"extra == ['\"]([a-z-]+)['\"]", requirement)
     return name.group(), floor.group(1) if floor else "", extra.group(1) if extra else ""
 
 
