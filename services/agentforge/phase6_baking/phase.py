@@ -14,7 +14,7 @@ from agentforge.kit.config import resolved
 from agentforge.kit.context import PhaseContext
 from agentforge.kit.digests import digest_json
 from agentforge.phase6_baking.adapting import merge_only, with_adapters
-from agentforge.phase6_baking.agents.optimizer import Crew
+from agentforge.phase6_baking.agents.optimizer import Crew, Leader
 from agentforge.phase6_baking.config import BakingConfig
 from agentforge.phase6_baking.following import check_rows
 from agentforge.phase6_baking.nine import nine
@@ -49,7 +49,7 @@ def _work(context: PhaseContext, start: Start, crew: Crew) -> GraphReport:
     memory = MemoryGovernor(context.work / "memory.json", limits.memory_mb << 20)
     try:
         report = run_graph(
-            nine(start, crew), context.work / "agents", context,
+            nine(start, crew), context.work / "agents", Leader(context),
             key=digest_json(resolved(start.config)), at_most=min(4, len(os.sched_getaffinity(0))),
             memory=memory, breakers=breakers, health=health,
         )  # fmt: skip

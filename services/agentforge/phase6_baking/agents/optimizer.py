@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from agentforge.kit import ranks
 from agentforge.kit.agents.agent import Outcome, Task
-from agentforge.kit.context import PhaseContext
+from agentforge.kit.context import PhaseContext, RunStopped
 from agentforge.phase6_baking.agents import weights
 from agentforge.phase6_baking.rounds import bake
 from agentforge.phase6_baking.start import Start
+
+
+class Leader:
+    """The context as agents see it: other ranks are not asked whether to stop, for they wait for the training."""
+
+    def __init__(self, context: PhaseContext) -> None:
+        self._context = context
+        self.progress, self.measure = context.progress, context.measure
+        self.log, self.sample = context.log, context.sample
+
+    def check_stop(self, save: Callable[[], None] | None = None) -> None:
+        if self._context.stop_requested:
+            raise RunStopped
 
 
 class Crew:
