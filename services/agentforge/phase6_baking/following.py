@@ -39,9 +39,9 @@ def check_rows(start: Start) -> None:
     """What is wrong with rows or a split is told before the first step."""
     for source, _ in (each for sources in followed(start) for each in sources):
         _try(source)
-    for split, count in ((Split.SELECTION, start.config.evaluation.items), (Split.TEST, 1)):
-        start.items(start.config.skills, split, count)
-        start.items(start.config.tool_tasks, split, count) if start.config.tool_tasks else None
+    for families in filter(None, (start.config.skills, start.config.tool_tasks)):
+        for split in (Split.SELECTION, Split.TEST):
+            start.items(families, split, start.config.evaluation.items)
 
 
 def followed(start: Start) -> tuple[Weighted, Weighted]:

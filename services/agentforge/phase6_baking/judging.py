@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
 
@@ -27,6 +27,7 @@ from agentforge.train.examine import held_out_texts
 from agentforge.train.rollouts import Constraint
 
 INPUT, PROMPTED, BAKED = "input", "prompted", "baked"
+_SEEDS = {"tool_accuracy", "persona_coherence", "helpfulness_score", "creativity_score", "precision_score"}
 _TEXTS, _ROW = 12, 64  # documents and tokens in a row, of the text that is off every task
 
 
@@ -111,8 +112,18 @@ def judge_all(start: Start, judge: Judge, teacher: Any, baked: Any) -> list[Meas
     for who in candidates(start, teacher, baked):
         found += [*judge.tools(who), *judge.kept(who), judge.text(who)]
         found += judge.persona(who, scorer) if scorer else []
-    found += _otherwise_told(start, judge, teacher, baked)
-    return [*found, *baked_in(start, judge, teacher, baked)]
+    found += [*_otherwise_told(start, judge, teacher, baked), *baked_in(start, judge, teacher, baked)]
+    return [*found, *_as_the_seeds_name_them(found)]
+
+
+def _as_the_seeds_name_them(found: Sequence[Measurement]) -> list[Measurement]:
+    """Of the baked model, without its name."""
+    of_baked = f"baking/{BAKED}/"
+    return [
+        replace(one, name=f"baking/{name}")
+        for one in found
+        if one.name.startswith(of_baked) and (name := one.name.removeprefix(of_baked)) in _SEEDS
+    ]
 
 
 def scorer_of(start: Start) -> persona.Judge | None:

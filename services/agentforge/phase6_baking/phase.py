@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 
 from agentforge.kit import ranks
 from agentforge.kit.agents.breakers import Breakers
@@ -13,6 +14,7 @@ from agentforge.kit.agents.run import run_graph
 from agentforge.kit.config import resolved
 from agentforge.kit.context import PhaseContext
 from agentforge.kit.digests import digest_json
+from agentforge.kit.measure import Measurement
 from agentforge.phase6_baking.adapting import merge_only, with_adapters
 from agentforge.phase6_baking.agents.optimizer import Crew, Leader
 from agentforge.phase6_baking.config import BakingConfig
@@ -35,8 +37,14 @@ def run(context: PhaseContext, config: BakingConfig) -> None:
         if not ranks.current().leads:
             crew.follow()
             return
+        began = time.monotonic()
         report = _work(context, start, crew)
-    for one in report.measurements("baking"):
+    minutes = (time.monotonic() - began) / 60
+    method = "wall clock of all agents, in this attempt"
+    for one in (
+        *report.measurements("baking"),
+        Measurement("baking/processing_time_min", minutes, "min", method, 1),
+    ):
         context.measure(one)
     publish(context, report)
 

@@ -28,6 +28,7 @@ def test_the_numbers_have_their_names(everything: Attempt) -> None:
     wanted = {f"{who}/{what}" for who in WAYS for what in (*tools, *traits, "skill_accuracy", "bits_per_byte")}
     wanted |= {f"baked/adversarial/{what}" for what in traits[:3]}
     wanted |= {"kl_removed", "drift_kl", "off_task_ce", "tools/taken", "persona/taken"}
+    wanted |= {"tool_accuracy", "processing_time_min", *traits}  # as the seeds name them, of the baked model
     wanted |= {f"agent_completion/{agent}" for agent in NINE} | {"reliability_percent", "round_score"}
     wanted |= {"health/cpu_usage", "health/error_rate", "graph_operators_kept", "pass_memory", "prompt_time"}
     assert {f"baking/{name}" for name in wanted} - everything.names() == set()
