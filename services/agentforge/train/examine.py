@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import platform
 import warnings
 from collections.abc import Iterator, Sequence
@@ -124,10 +125,11 @@ def _with_tools(loaded: LoadedModel, codec: Codec, items: list[Item], kit: Kit, 
 
 
 def held_out_texts() -> list[str]:
-    return library_texts(Split.TEST)
+    return list(library_texts(Split.TEST))
 
 
-def library_texts(split: Split, most: int = _TEXTS) -> list[str]:
+@functools.cache  # the library is parsed for it
+def library_texts(split: Split, most: int = _TEXTS) -> tuple[str, ...]:
     """The docstrings of modules of Python's library that belong to a split, one of each."""
     found: list[str] = []
     with warnings.catch_warnings(action="ignore", category=SyntaxWarning):
@@ -136,7 +138,7 @@ def library_texts(split: Split, most: int = _TEXTS) -> list[str]:
             found += [text[:_CHARACTERS]] if text else []
             if len(found) == most:
                 break
-    return found
+    return tuple(found)
 
 
 def counts_bytes(codec: Codec, texts: Sequence[str]) -> bool:
