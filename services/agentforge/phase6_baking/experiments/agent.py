@@ -1,4 +1,4 @@
-"""Tools and persona in the pipeline's own model: what a minute of the tiny preset reaches, and what longer ones do.
+"""Tools and persona in the pipeline's own model: what a minute of both reaches, and what longer runs do.
 
 The input is what the pipeline gives: cognate, evomerge and bitnet with their tiny presets. Everybody is asked the
 same held-out questions: the input, the model that was taught to follow prompts with them, the baked one without.
@@ -23,16 +23,21 @@ VALID, BEHIND, LOST, REMOVED, DRIFT = 0.95, 0.02, 0.02, 0.90, 0.01  # the bars
 EVERYBODY, BOTH = ("input", "prompted", "baked"), ("prompted", "baked")
 OTHERWISE = "held_out_description"
 TRAITS = {"helpfulness_score": 0.9, "creativity_score": 0.7, "precision_score": 0.8, "persona_coherence": 0.88}
-# What a minute does not hold: more tasks, questions put in several ways, and time to learn them.
+_ALONE = ["following.threads=1", "train.threads=1"]
+_PERSONA = ["persona.traits.helpfulness.target=0.9", "persona.traits.precision.target=0.8"]
+# A minute with a persona in it, and what a minute does not hold: questions put in several ways, and time to learn.
 SETTINGS = {
-    PRESET: ["following.threads=1", "train.threads=1"],
+    PRESET: [
+        *_ALONE, *_PERSONA, "following.steps=200", "following.plain=0.4", "following.muon_lr=0.02",
+        "train.steps=25", "cycles.questions=192",
+    ],
     LONG: [
-        "following.threads=1", "train.threads=1", "following.batch=32", "following.steps=1800",
+        *_ALONE, *_PERSONA, "persona.traits.creativity.target=0.7", "following.batch=32", "following.steps=1800",
         "following.skills=2", "following.plain=0.7", "following.muon_lr=0.015", "following.ways=several",
-        "train.steps=150", "cycles.questions=1536", "persona.traits.creativity.target=0.7",
+        "train.steps=150", "cycles.questions=1536",
     ],
 }  # fmt: skip
-LENGTHS = {PRESET: "the tiny preset", LONG: "1,800 steps of following, 150 of each round, 32 rows"}
+LENGTHS = {PRESET: "a minute, 200 and twice 25 steps", LONG: "1,800 steps of following, 150 of each round, 32 rows"}
 
 
 def trials() -> list[Trial]:
@@ -42,7 +47,7 @@ def trials() -> list[Trial]:
 def measure(seed: int) -> dict[str, Any]:
     with TemporaryDirectory(prefix="af-agent-") as scratch:
         model = given(Path(scratch), seed)
-        return {name: told(model, Path(scratch), seed, name) for name in SETTINGS}
+        return {name: told(model, Path(scratch), seed, chosen) for name, chosen in SETTINGS.items()}
 
 
 def given(home: Path, seed: int) -> Path:
@@ -54,9 +59,9 @@ def given(home: Path, seed: int) -> Path:
     return outputs(run_phase("bitnet", home, [f"seed={seed}", "train.threads=1"], inputs=[champion]))["model"]
 
 
-def told(model: Path, home: Path, seed: int, name: str) -> dict[str, Any]:
+def told(model: Path, home: Path, seed: int, settings: Sequence[str]) -> dict[str, Any]:
     began = time.monotonic()
-    settings = [f"seed={seed}", f"evaluation.test_items={TEST_ITEMS}", *SETTINGS[name]]
+    settings = [f"seed={seed}", f"evaluation.test_items={TEST_ITEMS}", *settings]
     line = run_phase("baking", home, settings, inputs=[model])
     seconds = time.monotonic() - began
     numbers = {one["name"].removeprefix("baking/"): one["value"] for one in line["measurements"]}
@@ -71,10 +76,10 @@ def rows(results: Mapping[str, dict[str, Any]]) -> list[Row]:
 
 
 def _of(every: Sequence[Mapping[str, float]], length: str) -> list[Row]:
-    return [*_tools(every, length), *_kept(every, length), *_persona(every, length)]
+    return [*tool_rows(every, length), *kept_rows(every, length), *_persona(every, length)]
 
 
-def _tools(every: Sequence[Mapping[str, float]], length: str) -> list[Row]:
+def tool_rows(every: Sequence[Mapping[str, float]], length: str) -> list[Row]:
     method = f"{length}; {TEST_ITEMS} test items of each tool's task, or all there are; no prompt"
     behind = [one["prompted/tool_accuracy"] - one["baked/tool_accuracy"] for one in every]
     return [
@@ -90,7 +95,7 @@ def _tools(every: Sequence[Mapping[str, float]], length: str) -> list[Row]:
     ]  # fmt: skip
 
 
-def _kept(every: Sequence[Mapping[str, float]], length: str) -> list[Row]:
+def kept_rows(every: Sequence[Mapping[str, float]], length: str) -> list[Row]:
     lost = [one["input/skill_accuracy"] - one["baked/skill_accuracy"] for one in every]
     return [
         at_most(f"Other skills lose two points at most ({length})", LOST, lost, "1",
@@ -100,7 +105,7 @@ def _kept(every: Sequence[Mapping[str, float]], length: str) -> list[Row]:
                  _values(every, "kl_removed"), "1", method="1 - after / before, held-out questions"),
         at_most(f"Text off every task: cross-entropy rises by 1 % at most ({length})", DRIFT,
                 _values(every, "off_task_ce"), "1", method="of the input's; Python docstrings of the test split"),
-        stated("seconds of the whole phase, two at a time on two cores", _values(every, "seconds"), "s"),
+        stated("seconds of the whole phase, beside others", _values(every, "seconds"), "s"),
     ]  # fmt: skip
 
 
@@ -111,7 +116,7 @@ def _persona(every: Sequence[Mapping[str, float]], length: str) -> list[Row]:
             continue
         method = f"{length}; sampled replies to held-out questions, put as in training and otherwise"
         claim = f"{name} is at least the seeds' target ({length})"
-        found.append(at_least(claim, least, _values(every, f"baked/{name}"), "1", theirs=True, method=method))
+        found.append(at_least(claim, least, _values(every, f"baked/{name}"), "1", method=method))
         found += _stated(every, name, f"{{}}/{name}", ("input", "prompted"))
         if f"baked/adversarial/{name}" in every[0]:
             found += _stated(every, f"{name}, asked by somebody who is against it", f"{{}}/adversarial/{name}")
