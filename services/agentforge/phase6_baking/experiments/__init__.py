@@ -4,7 +4,6 @@ from agentforge.kit.evidence import Experiment
 
 _SUMMARIES = {
     "agent": "Tools and persona in the pipeline's model: valid calls, right answers, traits, and what else is lost",
-    "tiny": "The tiny preset in full: tools within a minute",
     "styles": "Styles that a prefix names, baked into a small Titan: KL removed, what else moves, every way",
     "probe": "The persona's scores on replies made to have a trait, to lack it, or to look like it",
     "sandbox": "Escapes and resource bombs against the sandbox, and what a call costs",

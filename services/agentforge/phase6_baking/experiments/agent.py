@@ -23,7 +23,7 @@ VALID, BEHIND, LOST, REMOVED, DRIFT = 0.95, 0.02, 0.02, 0.90, 0.01  # the bars
 EVERYBODY, BOTH = ("input", "prompted", "baked"), ("prompted", "baked")
 OTHERWISE = "held_out_description"
 TRAITS = {"helpfulness_score": 0.9, "creativity_score": 0.7, "precision_score": 0.8, "persona_coherence": 0.88}
-_ALONE = ["following.threads=1", "train.threads=1"]
+_ALONE = ["following.threads=1", "train.threads=1", f"evaluation.test_items={TEST_ITEMS}"]
 _PERSONA = ["persona.traits.helpfulness.target=0.9", "persona.traits.precision.target=0.8"]
 # A minute with a persona in it, and what a minute does not hold: questions put in several ways, and time to learn.
 SETTINGS = {
@@ -61,8 +61,7 @@ def given(home: Path, seed: int) -> Path:
 
 def told(model: Path, home: Path, seed: int, settings: Sequence[str]) -> dict[str, Any]:
     began = time.monotonic()
-    settings = [f"seed={seed}", f"evaluation.test_items={TEST_ITEMS}", *settings]
-    line = run_phase("baking", home, settings, inputs=[model])
+    line = run_phase("baking", home, [f"seed={seed}", *settings], inputs=[model])
     seconds = time.monotonic() - began
     numbers = {one["name"].removeprefix("baking/"): one["value"] for one in line["measurements"]}
     dropped = ("following/", "agent_completion/", "health/")
@@ -80,7 +79,7 @@ def _of(every: Sequence[Mapping[str, float]], length: str) -> list[Row]:
 
 
 def tool_rows(every: Sequence[Mapping[str, float]], length: str) -> list[Row]:
-    method = f"{length}; {TEST_ITEMS} test items of each tool's task, or all there are; no prompt"
+    method = f"{length}; test items of each tool's task, mean over tasks; no prompt"
     behind = [one["prompted/tool_accuracy"] - one["baked/tool_accuracy"] for one in every]
     return [
         at_least(f"Calls are valid without a prompt ({length})", VALID, _values(every, "baked/valid_calls"), "1",
