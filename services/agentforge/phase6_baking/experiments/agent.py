@@ -23,7 +23,8 @@ VALID, BEHIND, LOST, REMOVED, DRIFT = 0.95, 0.02, 0.02, 0.90, 0.01  # the bars
 EVERYBODY, BOTH = ("input", "prompted", "baked"), ("prompted", "baked")
 OTHERWISE = "held_out_description"
 TRAITS = {"helpfulness_score": 0.9, "creativity_score": 0.7, "precision_score": 0.8, "persona_coherence": 0.88}
-_ALONE = ["following.threads=1", "train.threads=1", f"evaluation.test_items={TEST_ITEMS}"]
+_ASKED = [f"evaluation.test_items={TEST_ITEMS}", "evaluation.dialogues=8"]
+_ALONE = ["following.threads=1", "train.threads=1", *_ASKED]
 _PERSONA = ["persona.traits.helpfulness.target=0.9", "persona.traits.precision.target=0.8"]
 # A minute with a persona in it, and what a minute does not hold: questions put in several ways, and time to learn.
 SETTINGS = {
