@@ -22,7 +22,7 @@ run: setup ## Run every phase on the tiny preset (PRESET=small for another)
 	$(BIN)/agentforge run --preset $(PRESET)
 
 test: setup ## Run the tests, but the slow ones
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 test-slow: setup ## Run the slow tests only
 	$(BIN)/python -m pytest -m slow --timeout 3600

@@ -118,10 +118,11 @@ class Attempt:
 
 
 def with_changes(config: Record, changes: Record) -> Record:
-    """`changes` of a part leave the rest of it."""
+    """`changes` of a part leave the rest of it; None is no part, but its absence."""
     merged = dict(config)
     for name, value in changes.items():
-        merged[name] = {**merged[name], **value} if isinstance(merged.get(name), dict) else value
+        of_part = isinstance(merged.get(name), dict) and isinstance(value, dict)
+        merged[name] = {**merged[name], **value} if of_part else value
     return merged
 
 

@@ -51,7 +51,7 @@ class Service:
     def log(self) -> str:
         return self._log.read_text() if self._log.exists() else ""
 
-    def start(self, *, timeout_s: float = 30) -> Service:
+    def start(self, *, timeout_s: float = 60) -> Service:
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 self._command, env=self._environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=ROOT
@@ -77,7 +77,7 @@ class Service:
     def _end(self, number: signal.Signals) -> int:
         assert self._process is not None
         self._process.send_signal(number)
-        return self._process.wait(30)
+        return self._process.wait(60)
 
     def _healthy(self) -> bool:
         with grpc.insecure_channel(self.target) as channel, contextlib.suppress(grpc.RpcError):

@@ -1,4 +1,4 @@
-"""A run: started twice, watched from anywhere, cancelled, and found again."""
+"""A run: started twice, watched from anywhere, cancelled, killed, and found again."""
 
 from __future__ import annotations
 
@@ -15,18 +15,33 @@ from agentforge.kit.refs import ArtifactRef
 from agentforge.v1 import event_pb2, phase_pb2
 from agentforge.v1.phase_pb2_grpc import PhaseServiceStub
 from tests.contract.examples import MAKERS, Example
+from tests.contract.examples import example as example_of
+from tests.contract.kills import finish, kill_a_worker, killing, outputs, works
 from tests.harness import Service
 
 Inputs = list[ArtifactRef]
 
 
 @pytest.fixture(scope="module")
-def finished(client: PhaseClient, spec: PhaseSpec, inputs: Inputs) -> phase_pb2.Run:
-    """A run of the whole example."""
-    from tests.contract import examples
+def asked(client: PhaseClient, spec: PhaseSpec, inputs: Inputs) -> list[phase_pb2.Run]:
+    """The whole example, asked for by eight at once: what each of them was told."""
+    config, runs = example_of(spec.name), []
 
-    example = examples.example(spec.name)
-    return client.run("whole", example.config, inputs, preset=example.preset)
+    def start() -> None:
+        runs.append(client.start("whole", config.config, inputs, preset=config.preset))
+
+    threads = [threading.Thread(target=start) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return runs
+
+
+@pytest.fixture(scope="module")
+def finished(client: PhaseClient, spec: PhaseSpec, inputs: Inputs, asked: list[phase_pb2.Run]) -> phase_pb2.Run:
+    config = example_of(spec.name)
+    return client.run("whole", config.config, inputs, preset=config.preset)
 
 
 def test_it_succeeds_with_what_it_promised(spec: PhaseSpec, home: Path, finished: phase_pb2.Run) -> None:
@@ -73,29 +88,15 @@ def test_the_stream_says_when_it_has_caught_up_and_ends(
     assert events[-2].state_changed.state == event_pb2.RUN_STATE_SUCCEEDED  # CaughtUp is the last word
 
 
-def test_same_config_same_seed_same_bytes(
+def test_eight_calls_at_once_made_one_run(asked: list[phase_pb2.Run], finished: phase_pb2.Run) -> None:
+    assert {run.run_id for run in asked} == {"whole"}
+    assert len(asked) == 8
+    assert finished.attempt == 1
+
+
+def test_cancelled_and_retried_it_makes_the_same_bytes(
     client: PhaseClient, example: Example, inputs: Inputs, finished: phase_pb2.Run
 ) -> None:
-    twin = client.run("twin", example.config, inputs, preset=example.preset)
-    assert {o.name: o.sha256 for o in twin.outputs} == {o.name: o.sha256 for o in finished.outputs}
-
-
-def test_two_calls_at_once_make_one_run(client: PhaseClient, example: Example, inputs: Inputs) -> None:
-    runs: list[phase_pb2.Run] = []
-
-    def start() -> None:
-        runs.append(client.start("at-once", example.config, inputs, preset=example.preset))
-
-    threads = [threading.Thread(target=start) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(runs) == 8
-    assert client.run("at-once", example.config, inputs, preset=example.preset).attempt == 1
-
-
-def test_cancel_then_retry(client: PhaseClient, example: Example, inputs: Inputs, finished: phase_pb2.Run) -> None:
     client.start("cancelled", example.config, inputs, preset=example.preset)
     client.cancel("cancelled", "changed my mind")
     for _ in client.watch("cancelled"):
@@ -104,7 +105,23 @@ def test_cancel_then_retry(client: PhaseClient, example: Example, inputs: Inputs
     assert ended.state in (event_pb2.RUN_STATE_CANCELLED, event_pb2.RUN_STATE_SUCCEEDED)  # it may have been quicker
     assert client.cancel("cancelled").state == ended.state  # once more changes nothing
     again = client.run("cancelled", example.config, inputs, preset=example.preset, retry=True)
-    assert {o.name: o.sha256 for o in again.outputs} == {o.name: o.sha256 for o in finished.outputs}
+    assert outputs(again) == outputs(finished)
+
+
+def test_killed_workers(
+    client: PhaseClient, spec: PhaseSpec, home: Path, example: Example, inputs: Inputs, finished: phase_pb2.Run
+) -> None:
+    """At random instants, with something to lose: it goes on and ends with the same bytes."""
+    over = threading.Event()
+    thread, hits = killing(lambda: works(home) and kill_a_worker(home), example.kills, spec.name, over)
+    client.start("stormy", example.config, inputs, preset=example.preset)
+    thread.start()
+    assert outputs(finish(client, "stormy", example, inputs)) == outputs(finished)
+    over.set()
+    thread.join()
+    sequences = [record["sequence"] for record in client.watch("stormy") if record["sequence"]]
+    assert sequences == list(range(1, len(sequences) + 1))
+    assert hits, "the run was over before anything was killed: make the example longer"
 
 
 def test_runs_are_listed_newest_first(client: PhaseClient, finished: phase_pb2.Run) -> None:

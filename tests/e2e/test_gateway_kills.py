@@ -18,8 +18,6 @@ from agentforge.v1 import event_pb2, pipeline_pb2
 from agentforge.v1.pipeline_pb2_grpc import PipelineServiceStub
 from tests.harness import Service, gateway_service, phase_service, worker_pids
 
-KILLS = 16  # rounds; every second one kills a phase service as well: 24 services and gateways in all
-
 
 class Cluster:
     """A gateway and two phase services on one volume."""
@@ -57,10 +55,11 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
         cluster.close()
 
 
-def spec() -> pipeline_pb2.PipelineSpec:
+def spec(steps: int) -> pipeline_pb2.PipelineSpec:
+    """So many steps of 50 ms."""
     echo, count = struct_pb2.Struct(), struct_pb2.Struct()
     echo.update({"text": "storm", "samples": 500})
-    count.update({"n": 300, "every": 2, "step_s": 0.05})
+    count.update({"n": steps, "every": 2, "step_s": 0.05})
     return pipeline_pb2.PipelineSpec(until_phase="count", config={"echo": echo, "count": count}, no_reuse=True)
 
 
@@ -81,11 +80,11 @@ def digests(run: pipeline_pb2.Pipeline) -> dict[str, list[str]]:
     return {phase.phase: [output.sha256 for output in phase.outputs] for phase in run.phases}
 
 
-def storm(cluster: Cluster, chance: random.Random) -> int:
-    """How many rounds hit a run that was still going."""
+def storm(cluster: Cluster, kills: int, chance: random.Random) -> int:
+    """How many rounds hit a run that was still going. Every second one kills a phase service as well."""
     done = cluster.home / "runs/stormy/count/DONE.json"
     hits = 0
-    for number in range(KILLS):
+    for number in range(kills):
         time.sleep(chance.uniform(0.0, 0.25))
         victims: list[Service] = [cluster.gateway, *chance.sample(cluster.everything, number % 2)]
         hits += not done.exists()
@@ -99,13 +98,15 @@ def storm(cluster: Cluster, chance: random.Random) -> int:
     return hits
 
 
-def test_killed_gateways_services_and_workers(cluster: Cluster) -> None:
+@pytest.mark.parametrize("kills", [6, pytest.param(16, marks=pytest.mark.slow)])
+def test_killed_gateways_services_and_workers(cluster: Cluster, kills: int) -> None:
+    wanted = spec(40 * kills)
     with cluster.stub() as stub:
-        stub.StartPipeline(pipeline_pb2.StartPipelineRequest(run_id="calm", spec=spec()), timeout=30)
+        stub.StartPipeline(pipeline_pb2.StartPipelineRequest(run_id="calm", spec=wanted), timeout=30)
     calm = finish(cluster, "calm")
     with cluster.stub() as stub:
-        stub.StartPipeline(pipeline_pb2.StartPipelineRequest(run_id="stormy", spec=spec()), timeout=30)
-    assert storm(cluster, random.Random("storm")) > KILLS // 2, "the run was over too soon: make it longer"
+        stub.StartPipeline(pipeline_pb2.StartPipelineRequest(run_id="stormy", spec=wanted), timeout=30)
+    assert storm(cluster, kills, random.Random("storm")) > kills // 2, "the run was over too soon: make it longer"
     assert digests(finish(cluster, "stormy")) == digests(calm)
     with cluster.stub() as stub:
         request = pipeline_pb2.WatchPipelineRequest(run_id="stormy")
@@ -118,7 +119,7 @@ def test_killed_gateways_services_and_workers(cluster: Cluster) -> None:
 
 
 def test_an_equal_run_is_reused(cluster: Cluster) -> None:
-    wanted = spec()
+    wanted = spec(10)
     wanted.no_reuse = False
     for run_id in ("first", "second"):
         with cluster.stub() as stub:

@@ -6,12 +6,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.bench.system import System
 
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
 
 
-def test_nothing_is_a_server_error(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("phases", "examples"),
+    [("examples,fuzzing", 4), pytest.param("examples,coverage,fuzzing", 15, marks=pytest.mark.slow)],
+)
+def test_nothing_is_a_server_error(tmp_path: Path, phases: str, examples: int) -> None:
     system = System(tmp_path / "home", ("echo", "count", "fail", "leak"))
     try:
         system.start()
@@ -19,7 +25,7 @@ def test_nothing_is_a_server_error(tmp_path: Path) -> None:
         done = subprocess.run(
             [
                 *(sys.executable, "-m", "schemathesis.cli", "run", f"http://127.0.0.1:{system.port}/openapi.json"),
-                *("--checks", CHECKS, "--max-examples", "15", "--phases", "examples,coverage,fuzzing"),
+                *("--checks", CHECKS, "--max-examples", str(examples), "--phases", phases),
                 *("--seed", "1", "--request-timeout", "60", "--no-color", "--warnings", "off", "--no-shrink"),
                 *("--generation-database", "none"),
             ],

@@ -16,7 +16,9 @@ def volume(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Titan, llama; ternary: a Titan that it goes through twice."""
     from agentforge.models.ternary import record
     from agentforge.models.ternary.convert import convert
+    from agentforge.train.examine import held_out_texts
 
+    held_out_texts()  # parsed once here, and not in the child of every run
     home = make_volume(tmp_path_factory.mktemp("baking"))
     model = pico.titan(act=True, act_steps_train=2, act_steps_infer=2)
     convert(model)

@@ -1,19 +1,27 @@
-"""The whole phase: what it measures, what it hands out, and that what it hands out runs."""
+"""The whole phase: what it measures, that what it hands out runs, and that stops and kills change none of it.
+
+One file, so that one process has the run that nobody disturbed.
+"""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
+import pytest
+
 from agentforge.cli.chat import ChatOptions, chat
 from agentforge.kit.artifacts import describe
+from agentforge.kit.checkpoints import Checkpoints
+from agentforge.kit.context import RunStopped
 from agentforge.models.ternary.linear import ternary_layers
 from agentforge.phase6_baking.publish import COORDINATION, PERSONA, RECOVERY, SUMMARY
 from agentforge.tools.saving import load_tools
 from agentforge.train.loading import load_model
-from tests.attempts import Attempt, given_model
+from tests.attempts import Attempt, Killed, Record, given_model
 from tests.unit.baking.brought_adapters import brought
 from tests.unit.baking.phases import ask
+from tests.workers import kill_when, succeed, works_at
 
 NINE = {
     "baking_coordinator", "hardware_adapter", "model_optimizer", "quality_validator", "graph_optimizer",
@@ -67,18 +75,15 @@ def test_tools_alone_and_a_model_of_hugging_faces(volume: Path) -> None:
     assert "baking/persona/taken" not in run.names()
 
 
-def test_persona_alone(volume: Path) -> None:
-    run = ask(volume, "persona", tools={"names": []}, cycles={"most": 1}, following={"needed": False}).go()
+def test_persona_alone_by_an_adapter_beside_the_model(volume: Path) -> None:
+    """Trained instead of its own weights."""
+    less = {"tools": {"names": []}, "cycles": {"most": 1}, "following": {"needed": False}, "lora": {"rank": 2}}
+    run = ask(volume, "persona", **less).go()
     assert len(run.values("baking/baked/persona_coherence")) == 1
-    assert "tools.json" not in run.files
+    assert not (run.output / "tools.json").exists()
     assert not [name for name in run.names() if name.startswith("baking/following")]
-
-
-def test_an_adapter_beside_the_model_can_be_trained_instead(volume: Path, everything: Attempt) -> None:
-    less = {"cycles": {"most": 1}, "lora": {"rank": 2}}
-    run = ask(volume, "beside", "ternary", **less).go()
     assert (run.output / "adapter/adapter_config.json").is_file()
-    base = volume / "mine/ternary/model.safetensors"
+    base = volume / "mine/titan/model.safetensors"
     assert (run.output / "model.safetensors").read_bytes() == base.read_bytes(), "the base is as it came"
     loaded = load_model(run.output)
     assert any("lora_B" in name and tensor.any() for name, tensor in loaded.model.named_parameters())
@@ -92,3 +97,43 @@ def test_adapters_are_merged_and_nothing_else(volume: Path) -> None:
     assert json.loads(run.files[SUMMARY])["adapters"][0]["parameters"] > 0
     assert "adapter" not in {each.name for each in run.output.iterdir()}
     assert "baking/baked/tool_accuracy" not in run.names()
+
+
+def test_stopped_and_killed_after_every_checkpoint(volume: Path, everything: Attempt) -> None:
+    """Stopped in its first step; killed in following, between trainings and amid rounds; then when the training is
+    whole and nothing else."""
+    run = ask(volume, "killed", "ternary")
+
+    def stop(kind: str, payload: Record) -> None:
+        if payload.get("message") == "following" and payload.get("done") == 1:
+            run.stop.terminate()
+
+    with pytest.raises(RunStopped):
+        run.go(stop)
+    assert Checkpoints(run.run.checkpoints_path).newest_step() == 1
+    run = run.again().killed_at_checkpoints([2, 4, 6, 7, 9, 10, 12, 13, 15, 16])
+
+    def when_judged(kind: str, payload: Record) -> None:
+        if payload.get("name") == "baking/baked/tool_accuracy":
+            raise Killed
+
+    with pytest.raises(Killed):
+        run.go(when_judged)
+    assert not run.output.exists()
+    run = run.again().go()
+    assert "baking/persona/loss" not in run.names(), "nothing is trained again"
+    assert run.files == everything.files
+
+
+@pytest.mark.slow
+def test_workers_that_are_killed(volume: Path) -> None:
+    """SIGKILL while following, while baking, and while agents judge."""
+    longer = {"following": {"steps": 30}, "train": {"steps": 20}}
+    whole, run = (ask(volume, name, "ternary", **longer) for name in ("long", "storm"))
+    succeed(whole.run)
+    for stage in ("following", "persona-1"):
+        kill_when(run.run, works_at(stage))
+    kill_when(run.run, lambda record: record.get("measurement", {}).get("name") == "baking/pass_memory")
+    succeed(run.run)
+    assert run.files == whole.files
+    assert not run.run.work_path.exists()

@@ -25,7 +25,7 @@ class Program:
             "COLUMNS": "120",
         }
 
-    def __call__(self, *args: str | Path, timeout: float = 60) -> Result:
+    def __call__(self, *args: str | Path, timeout: float = 120) -> Result:
         process = self.start(*args)
         out, err = process.communicate(timeout=timeout)
         return Result(process.returncode, out, err)
@@ -66,7 +66,7 @@ class Result:
         return f"exit {self.code}\n--- stdout\n{self.out}\n--- stderr\n{self.err}"
 
 
-def wait_for_log(log: Path, text: str, timeout: float = 30) -> None:
+def wait_for_log(log: Path, text: str, timeout: float = 60) -> None:
     """Until the event log holds the text."""
     deadline = time.monotonic() + timeout
     while not (log.exists() and text in log.read_text()):

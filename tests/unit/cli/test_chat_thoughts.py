@@ -109,7 +109,7 @@ def test_a_terminal_shows_them_dim(forge: Program, titan: Path) -> None:
     os.close(theirs)
     seen = read_until(ours, " (+2 more)]\x1b[22m")
     os.close(ours)
-    process.wait(20)
+    process.wait(60)
     assert seen.startswith("\x1b[2m[")
 
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
+from agentforge.cli.app import app
 from agentforge.models import TitanConfig, TitanForCausalLM
 from tests.unit.cli.program import Program
 
@@ -32,13 +33,14 @@ def make(kind: str, directory: Path, seed: int) -> None:
 
 
 @pytest.mark.parametrize("kind", ["titan", "llama", "llama-tied"])
-def test_a_merged_model_is_loaded_again(forge: Program, tmp_path: Path, kind: str) -> None:
+def test_a_merged_model_is_loaded_again(tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str) -> None:
     for seed, name in enumerate(("base", "a", "b", "c")):
         make(kind, tmp_path / name, seed)
     models = [tmp_path / name for name in "abc"]
-    done = forge("merge", "linear", *models, "--out", tmp_path / "out", "--set", "weights=[2, 1, 1]", "--json")
-    assert done.code == 0, done.err
-    last = json.loads(done.out.splitlines()[-1])
+    capsys.readouterr()
+    said = ["linear", *models, "--out", tmp_path / "out", "--set", "weights=[2, 1, 1]", "--json"]
+    assert app(["merge", *map(str, said)], standalone_mode=False) == 0
+    last = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert set(last) == {"out", "method", "seconds", "tensors", "bytes"}
     loaded, found = AutoModelForCausalLM.from_pretrained(tmp_path / "out", output_loading_info=True)
     assert not found["missing_keys"]
@@ -49,6 +51,11 @@ def test_a_merged_model_is_loaded_again(forge: Program, tmp_path: Path, kind: st
         torch.testing.assert_close(tensor, one / 2 + two / 4 + three / 4, atol=1e-6, rtol=1e-5)
     with torch.no_grad():
         assert loaded(torch.tensor([[1, 2, 3]])).logits.isfinite().all()
+
+
+def test_a_recipe_is_followed(forge: Program, tmp_path: Path) -> None:
+    for seed, name in enumerate(("base", "a", "b")):
+        make("titan", tmp_path / name, seed)
     (tmp_path / "r.yml").write_text("merge_method: ties\nbase_model: base\nmodels: [{model: a}, {model: b}]\n")
     done = forge("merge", tmp_path / "r.yml", "--out", tmp_path / "out2", "--dtype", "bfloat16")
     assert done.code == 0, done.err

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from agentforge.cli.app import app
+from agentforge.data.splits import Split
 from agentforge.models.ternary import record
 from agentforge.models.ternary.convert import convert
 from agentforge.models.ternary.kernels import chosen
@@ -47,13 +48,18 @@ def _thinker(model: Any) -> Thinker:
     return Thinker(model, find_marks(pico.tokenizer()), Habits(Sampling(2, 3), 2, threshold=0.0))
 
 
+def two_texts() -> list[str]:
+    """Instead of the hundreds that eval reads."""
+    return list(examine.library_texts(Split.TEST, 2))
+
+
 Told = Callable[..., list[dict[str, Any]]]
 
 
 @pytest.fixture
 def told(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Told:
     """The JSON lines of a command, in this process; of the texts that eval reads, two."""
-    monkeypatch.setattr(examine, "_TEXTS", 2)
+    monkeypatch.setattr(examine, "held_out_texts", two_texts)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     torch.set_num_threads(1)
 
@@ -106,7 +112,7 @@ def test_people_are_told_on_stderr(
     made: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.setattr(examine, "_TEXTS", 2)
+    monkeypatch.setattr(examine, "held_out_texts", two_texts)
     assert app(["eval", str(made / "packed"), *EVAL[:-1]], standalone_mode=False) == 0
     printed = capsys.readouterr()
     assert f"ternary layers computed by kernel/{chosen()}" in printed.err

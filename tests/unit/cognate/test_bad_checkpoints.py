@@ -5,56 +5,55 @@ from __future__ import annotations
 import random
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from agentforge.kit.checkpoints import Checkpoints
-from agentforge.kit.events import read_events
 from agentforge.kit.rundir import RunDirectory
-from tests.unit.cognate.test_phase import PLAIN, ask, digests
-from tests.workers import finish, kill_when, succeed
+from tests.attempts import Attempt, Killed, Record
+from tests.unit.cognate.phases import PLAIN, ask, digests
+from tests.workers import finish
 
 SLOW = pytest.mark.slow
 Damage = Callable[[list[Path]], object]
 """What is done to the checkpoints' directories, the newest first."""
 
-# The third stage, long enough to be killed in its middle.
-_TRAIN = {"steps": 100, "batch": 4, "warmup": 2, "checkpoint_every": 3, "threads": 1}
+# The third stage, with several checkpoints.
+_TRAIN = {"steps": 12, "batch": 4, "warmup": 2, "checkpoint_every": 3, "threads": 1}
 _THIRD = {"train": _TRAIN, "mix": {"recall": 1}, "family": "recall", "seed": 1337}
 LONGER: dict[str, Any] = {"memory_integration": _THIRD}
 
 
 @pytest.fixture(scope="module")
-def halted(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
+def halted(tmp_path_factory: pytest.TempPathFactory) -> Attempt:
     """Killed in the third stage, with two checkpoints of its middle."""
-    run = ask(tmp_path_factory.mktemp("volume") / "home", "halted", **LONGER)
-    kill_when(run, lambda record: record.get("progress", {}).get("done", 0) >= 14 + 20)
-    assert len(list(run.checkpoints_path.glob("step-*"))) == 2
-    assert run.done() is None
-    return run
+    halted = ask(tmp_path_factory.mktemp("volume") / "home", "halted", **LONGER)
+
+    def fate(kind: str, payload: Record) -> None:
+        if payload.get("done", 0) >= 14 + 7:
+            raise Killed
+
+    with pytest.raises(Killed):
+        halted.go(fate)
+    assert len(list(halted.run.checkpoints_path.glob("step-*"))) == 2
+    return halted
 
 
 @pytest.fixture(scope="module")
-def whole(halted: RunDirectory) -> dict[str, str]:
+def whole(halted: Attempt) -> dict[str, str]:
     """What comes of a run that nobody killed."""
-    run = ask(halted.home.parent / "calm", "whole", **LONGER)
-    succeed(run)
-    return digests(run)
+    return digests(ask(halted.run.home.parent / "calm", "whole", **LONGER).go().run)
 
 
-def resumed(halted: RunDirectory, home: Path, damage: Damage) -> RunDirectory:
+def resumed(halted: Attempt, home: Path, damage: Damage) -> Attempt:
     """A copy of the halted run, damaged and finished."""
-    shutil.copytree(halted.home, home)
-    run = RunDirectory(home, halted.run_id, halted.phase)
+    shutil.copytree(halted.run.home, home)
+    run = RunDirectory(home, halted.run.run_id, halted.run.phase)
     damage(sorted(run.checkpoints_path.glob("step-*"), reverse=True))
-    finish(run)
-    return run
-
-
-def logged(run: RunDirectory) -> list[str]:
-    return [record["log"]["message"] for record in read_events(run.log_path)[0] if "log" in record]
+    return replace(halted.again(), run=run).go()
 
 
 def flip(file: Path, place: int) -> None:
@@ -101,11 +100,11 @@ def newest(damage: Callable[[Path], object]) -> Damage:
     ],
 )
 def test_it_goes_on_from_the_one_before(
-    halted: RunDirectory, whole: dict[str, str], tmp_path: Path, damage: Damage
+    halted: Attempt, whole: dict[str, str], tmp_path: Path, damage: Damage
 ) -> None:
     run = resumed(halted, tmp_path / "home", damage)
-    assert digests(run) == whole, run.worker_log_path.read_text()
-    told = logged(run)
+    assert digests(run.run) == whole
+    told = run.logs().splitlines()
     assert any("is damaged" in text and "the one before it is used" in text for text in told), told
     assert any("goes on from step" in text for text in told), told
 
@@ -113,19 +112,19 @@ def test_it_goes_on_from_the_one_before(
 @SLOW
 @pytest.mark.parametrize("damage", [all_of(lambda place: flip(place / "data" / "stages.json", 7)), all_of(emptied)])
 def test_it_begins_anew_where_none_is_left(
-    halted: RunDirectory, whole: dict[str, str], tmp_path: Path, damage: Damage
+    halted: Attempt, whole: dict[str, str], tmp_path: Path, damage: Damage
 ) -> None:
     run = resumed(halted, tmp_path / "home", damage)
-    assert digests(run) == whole, run.worker_log_path.read_text()
-    told = logged(run)
+    assert digests(run.run) == whole
+    told = run.logs().splitlines()
     assert sum("is damaged" in text for text in told) == 2, told
     assert any("all begins anew" in text for text in told), told
     assert not any("goes on from step" in text for text in told), told
 
 
-def test_every_flipped_byte_is_seen(halted: RunDirectory, tmp_path: Path) -> None:
+def test_every_flipped_byte_is_seen(halted: Attempt, tmp_path: Path) -> None:
     """Anywhere in any file: the checkpoint is passed over with a warning that names the file."""
-    shutil.copytree(halted.checkpoints_path, tmp_path / "checkpoints")
+    shutil.copytree(halted.run.checkpoints_path, tmp_path / "checkpoints")
     warnings: list[str] = []
     checkpoints = Checkpoints(tmp_path / "checkpoints", warn=warnings.append)
     undamaged = checkpoints.latest()
@@ -146,7 +145,7 @@ def test_every_flipped_byte_is_seen(halted: RunDirectory, tmp_path: Path) -> Non
 @SLOW
 @pytest.mark.parametrize("seed", range(6))
 def test_bytes_flipped_at_random_end_in_equal_digests(
-    halted: RunDirectory, whole: dict[str, str], tmp_path: Path, seed: int
+    halted: Attempt, whole: dict[str, str], tmp_path: Path, seed: int
 ) -> None:
     chance = random.Random(seed)
 
@@ -156,8 +155,8 @@ def test_bytes_flipped_at_random_end_in_equal_digests(
             flip(file, chance.randrange(file.stat().st_size))
 
     run = resumed(halted, tmp_path / "home", damage)
-    assert digests(run) == whole, run.worker_log_path.read_text()
-    assert any("is damaged" in text for text in logged(run))
+    assert digests(run.run) == whole
+    assert any("is damaged" in text for text in run.logs().splitlines())
 
 
 DATA = {"vocabulary": 320, "every": 40, "corpus": "docstrings", "text_length": 24, "task_length": 32}
@@ -174,10 +173,10 @@ DATA = {"vocabulary": 320, "every": 40, "corpus": "docstrings", "text_length": 2
     ],
 )
 def test_a_whole_checkpoint_of_another_run_is_refused(
-    halted: RunDirectory, tmp_path: Path, changes: dict[str, Any], reason: str
+    halted: Attempt, tmp_path: Path, changes: dict[str, Any], reason: str
 ) -> None:
-    other = ask(tmp_path / "home", "other", **LONGER, **changes)
-    shutil.copytree(halted.checkpoints_path, other.checkpoints_path)
+    other = ask(tmp_path / "home", "other", **LONGER, **changes).run
+    shutil.copytree(halted.run.checkpoints_path, other.checkpoints_path)
     summary = finish(other)
     assert summary.state == "RUN_STATE_FAILED"
     assert summary.error is not None

@@ -20,7 +20,7 @@ from agentforge.kit.rundir import RunDirectory, RunRequest
 from agentforge.kit.serve.validate import merged
 from agentforge.kit.state import RunSummary
 from agentforge.phase1_cognate.config import SPECIALISTS
-from tests.unit.cognate.test_phase import ENTRY, OUTPUTS, digests
+from tests.unit.cognate.phases import ENTRY, OUTPUTS, digests
 from tests.workers import kill_when, start_worker
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]

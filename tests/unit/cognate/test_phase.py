@@ -1,10 +1,9 @@
-"""The whole phase by real workers, at a size of seconds: outputs, kills, cancellation, bad input."""
+"""The whole phase in seconds: outputs, kills, stops, bad input. tests/contract runs it by real workers."""
 
 from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,55 +12,20 @@ from typing import Any, cast
 import pytest
 
 from agentforge.kit.checkpoints import Checkpoints
-from agentforge.kit.config import resolved, validate_config
-from agentforge.kit.context import PhaseContext
+from agentforge.kit.config import validate_config
+from agentforge.kit.context import PhaseContext, RunStopped
 from agentforge.kit.errors import ForgeError
 from agentforge.kit.inputs import InputPath, Inputs
-from agentforge.kit.phase import load_object
-from agentforge.kit.rundir import RunDirectory, RunRequest
-from agentforge.kit.state import RunSummary
+from agentforge.kit.rundir import RunDirectory
 from agentforge.phase1_cognate import phase
 from agentforge.phase1_cognate.config import CognateConfig
-from tests.workers import kill_when, start_worker, succeed, until, works_at
-
-ENTRY = "agentforge.phase1_cognate.config:PHASE"
-OUTPUTS = ("adaptive_computation", "memory_integration", "reasoning", "trunk")
-PLAIN = {"memory": False, "act": False, "recursion": False, "persistent_tokens": 0}
-
-
-def tiny(**changes: Any) -> dict[str, Any]:
-    """Seven steps a stage: nothing is learned, everything is gone through."""
-    train = {"steps": 7, "batch": 4, "warmup": 2, "checkpoint_every": 3, "threads": 1}
-    return {
-        "model": {"size": "tiny", "num_hidden_layers": 1, **PLAIN, "embedding_std": 0.1},
-        "data": {"vocabulary": 320, "every": 40, "corpus": "docstrings", "text_length": 24, "task_length": 32},
-        "trunk": {"train": train, "mix": {"text": 1, "arithmetic": 1, "recall_drill": 1, "nested_drill": 1}},
-        "reasoning": {"train": train, "mix": {"arithmetic": 1}},
-        "memory_integration": {"train": train, "mix": {"recall": 1}, "family": "recall", "seed": 1337},
-        "adaptive_computation": {"train": train, "mix": {"nested": 1}, "family": "nested", "seed": 2023},
-        "evaluation": {"items": 12, "texts": 2, "text_bytes": 300},
-        **changes,
-    }
-
-
-def ask(home: Path, run_id: str, **changes: Any) -> RunDirectory:
-    home.mkdir(exist_ok=True)
-    spec = load_object(ENTRY)
-    run = RunDirectory(home, run_id, spec.name)
-    values = resolved(validate_config(spec.config, tiny(**changes)))
-    run.create(RunRequest(run_id, spec.name, (), values, spec.code_digest, ENTRY))
-    return run
-
-
-def digests(run: RunDirectory) -> dict[str, str]:
-    return {name: ref.sha256 for name, ref in RunSummary.of_log(run.log_path).outputs.items()}
+from tests.attempts import Killed, Record
+from tests.unit.cognate.phases import OUTPUTS, ask, digests, tiny
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
-    run = ask(tmp_path_factory.mktemp("volume") / "home", "whole")
-    succeed(run)
-    return run
+    return ask(tmp_path_factory.mktemp("volume") / "home", "whole").go().run
 
 
 def test_three_models_and_their_trunk_with_card_and_tokenizer(whole: RunDirectory) -> None:
@@ -108,35 +72,31 @@ def test_specialists_differ_in_threshold_and_capacity_and_not_in_shape(whole: Ru
 @pytest.mark.parametrize("message", ["memory_integration", "measuring reasoning"])
 def test_killed_in_any_stage_it_ends_with_the_same_digests(whole: RunDirectory, message: str) -> None:
     run = ask(whole.home, f"killed-{message.replace(' ', '-')}")
-    kill_when(run, works_at(message))
-    succeed(run)
-    assert digests(run) == digests(whole)
+
+    def fate(kind: str, payload: Record) -> None:
+        if payload.get("message") == message:
+            raise Killed
+
+    with pytest.raises(Killed):
+        run.go(fate)
+    assert digests(run.again().go().run) == digests(whole)
 
 
-def test_cancelled_it_writes_a_checkpoint_and_stops(whole: RunDirectory) -> None:
-    long = {"steps": 100_000, "batch": 4, "checkpoint_every": 0, "threads": 1}
-    run = ask(whole.home, "cancelled", trunk={"train": long, "mix": {"arithmetic": 1}})
-    worker = start_worker(run)
-    until(run, lambda record: "progress" in record)
-    run.request_cancel("enough")
-    assert worker.wait(60) == 0
-    assert RunSummary.of_log(run.log_path).state == "RUN_STATE_CANCELLED"
-    assert list(run.checkpoints_path.glob("step-*"))
+def test_stopped_it_writes_a_checkpoint_and_can_be_resumed(whole: RunDirectory) -> None:
+    run = ask(whole.home, "stopped")
 
+    def fate(kind: str, payload: Record) -> None:
+        if kind == "progress" and payload["message"] == "trunk":
+            run.stop.terminate()
 
-def test_sigterm_leaves_a_run_that_can_be_resumed(whole: RunDirectory) -> None:
-    run = ask(whole.home, "interrupted")
-    worker = start_worker(run)
-    until(run, lambda record: "progress" in record)
-    worker.send_signal(signal.SIGTERM)
-    assert worker.wait(60) == 75
-    succeed(run)
-    assert digests(run) == digests(whole)
+    with pytest.raises(RunStopped):
+        run.go(fate)
+    assert Checkpoints(run.run.checkpoints_path).newest_step() in range(1, 7)
+    assert digests(run.again().go().run) == digests(whole)
 
 
 def test_independent_starts_share_no_weights(whole: RunDirectory) -> None:
-    run = ask(whole.home, "independent", init="independent")
-    succeed(run)
+    run = ask(whole.home, "independent", init="independent").go().run
     assert digests(run)["trunk"] != digests(run)["reasoning"] != digests(whole)["reasoning"]
 
 

@@ -46,14 +46,14 @@ def three_models(place: Path, tensors: int) -> int:
 
 
 def test_memory_is_that_of_the_largest_tensor_not_of_the_models(tmp_path: Path) -> None:
-    """Over what Python and torch take: less than 25 times the largest tensor, where the models have 300."""
-    total = three_models(tmp_path, 100)
+    """Over what Python and torch take: less than 25 times the largest tensor, where the models have 180."""
+    total = three_models(tmp_path, 60)
     peaks = []
     for what in ("none", "merge"):
         out, err = start(tmp_path, what=what).communicate(timeout=120)
         assert out, err
         peaks.append(int(out) * 1024)
-    assert peaks[1] - peaks[0] < total / 12
+    assert peaks[1] - peaks[0] < 25 * 4 * MEBI
     assert peaks[1] < total / 2
 
 

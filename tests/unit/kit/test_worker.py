@@ -21,6 +21,7 @@ from agentforge.kit.heartbeat import read_heartbeat
 from agentforge.kit.refs import ArtifactRef
 from agentforge.kit.rundir import RunDirectory
 from tests.unit.kit.workers import (
+    PATIENCE_S,
     asked,
     end_workers,
     error,
@@ -130,7 +131,7 @@ def test_sigterm_interrupts_after_a_checkpoint_and_the_run_goes_on(home: Path, t
     worker = start_worker(run)
     until(lambda: (summary(run).progress or {"done": 0})["done"] > 2, "it counts")
     worker.terminate()
-    assert worker.wait(20) == EXIT_INTERRUPTED
+    assert worker.wait(PATIENCE_S) == EXIT_INTERRUPTED
     assert states(run) == ["RUNNING", "QUEUED"]
     stopped_at = (summary(run).progress or {})["done"]
     assert run_worker(run) == EXIT_FINAL
@@ -146,7 +147,7 @@ def test_cancel_writes_a_checkpoint_and_ends_cancelled(home: Path, text: Artifac
     worker = start_worker(run)
     until(lambda: summary(run).progress is not None, "it counts")
     run.request_cancel("enough")
-    assert worker.wait(20) == EXIT_FINAL
+    assert worker.wait(PATIENCE_S) == EXIT_FINAL
     assert states(run) == ["RUNNING", "CANCELLING", "CANCELLED"]
     assert summary(run).reason == "enough"
     assert len(list(run.checkpoints_path.glob("step-*"))) == 1

@@ -26,7 +26,7 @@ from agentforge.kit.supervise import RunSupervisor, SupervisorSettings
 from tests.workers import start_worker
 
 ROOT = Path(__file__).parents[3]
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 
 
 def reach_tests(monkeypatch: pytest.MonkeyPatch) -> None:

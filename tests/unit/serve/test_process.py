@@ -32,7 +32,7 @@ def process(home: Path, socket: str, monkeypatch: pytest.MonkeyPatch) -> Iterato
 
 
 def wait_until_healthy(target: str) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while True:
         with grpc.insecure_channel(target) as channel:
             try:
@@ -48,7 +48,7 @@ def test_runs_and_ends_on_sigterm(process: subprocess.Popen[bytes], socket: str)
     with PhaseClient(socket) as client:
         assert client.run("r").run_id == "r"
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
         client_gone = PhaseClient(socket, timeout=2)
         with client_gone, pytest.raises(Unavailable):
             client_gone.describe()
@@ -63,7 +63,7 @@ def test_sigterm_ends_watchers_with_a_hint(process: subprocess.Popen[bytes], soc
         process.send_signal(signal.SIGTERM)
         with pytest.raises(grpc.RpcError, match="the run goes on"):
             list(call)
-    assert process.wait(20) == 0
+    assert process.wait(60) == 0
 
 
 def test_the_parent_imports_no_torch(home: Path, socket: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,7 +91,7 @@ def test_healthy_soon(process: subprocess.Popen[bytes], socket: str) -> None:
     """`make bench` measures it (aim: 2 s); here only that nothing slow, such as torch, crept in."""
     began = time.monotonic()
     wait_until_healthy(socket)
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 25
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_healthy_soon(process: subprocess.Popen[bytes], socket: str) -> None:
     ],
 )
 def test_wrong_arguments(arguments: list[str], code: int, says: str) -> None:
-    done = subprocess.run([*COMMAND, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=30)
+    done = subprocess.run([*COMMAND, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == code
     assert says in done.stderr
     assert "Traceback" not in done.stderr
@@ -114,7 +114,7 @@ def test_a_port_that_is_taken(home: Path, monkeypatch: pytest.MonkeyPatch) -> No
     with sockets.create_server(("127.0.0.1", 0)) as taken:
         listen = f"127.0.0.1:{taken.getsockname()[1]}"
         done = subprocess.run(
-            [*COMMAND, "echo", "--listen", listen], cwd=ROOT, capture_output=True, text=True, timeout=30
+            [*COMMAND, "echo", "--listen", listen], cwd=ROOT, capture_output=True, text=True, timeout=60
         )
     assert done.returncode == 2
     assert "cannot listen on" in done.stderr

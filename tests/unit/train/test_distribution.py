@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,23 +19,41 @@ from agentforge.kit.ranks import Ranks
 from agentforge.train import state
 from agentforge.train.distribution import own_share
 from tests.unit.train.helpers import loader
+from tests.unit.train.together import train
 
 ROOT = Path(__file__).parents[3]
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+OPTIMISERS: dict[str, dict[str, Any]] = {
+    name: {"optimiser": name, "accumulation": 2, "grokfast": {"filter": "ema"}} for name in ("adamw", "muon")
+}
+TRAININGS: dict[str, dict[str, Any]] = {
+    **OPTIMISERS,
+    "noisy": {"noisy": True},
+    "stopped": {"fate": ["stop", 0, 7]},
+    "patient": {"evaluate_every": 2, "patience": 2},
+    "uneven": {"batch": 3},
+}
 
 
-def run(command: list[str]) -> subprocess.CompletedProcess[str]:
+def by_two(place: Path, trainings: dict[str, dict[str, Any]], code: int = 0) -> str:
+    """What two ranks say at these trainings. Whoever waits for a rank that is gone would do so for half an hour."""
+    told = json.dumps([(str(place / name), settings) for name, settings in trainings.items()])
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=ROOT, env=environment)
-
-
-def train(directory: Path, world: int, **told: Any) -> str:
-    """The output of a training by so many ranks."""
-    directory.mkdir(exist_ok=True)
-    arguments = ["-m", "tests.unit.train.together", str(directory), json.dumps({"steps": 20, **told})]
-    done = run([*TORCHRUN, *arguments] if world == 2 else [sys.executable, *arguments])
-    assert "fate" in told or done.returncode == 0, done.stderr
+    command = [*TORCHRUN, "-m", "tests.unit.train.together", told]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200, cwd=ROOT, env=environment)
+    assert (done.returncode == 0) == (code == 0), done.stdout + done.stderr
     return done.stdout
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("together")
+
+
+@pytest.fixture(scope="module")
+def told(place: Path) -> str:
+    """All trainings that nothing befalls, by two processes that are started once."""
+    return by_two(place, TRAININGS)
 
 
 def weights(directory: Path, rank: int = 0) -> dict[str, Tensor]:
@@ -53,45 +70,45 @@ def furthest(one: dict[str, Tensor], other: dict[str, Tensor]) -> float:
     return max((one[name] - other[name]).abs().max().item() for name in one)
 
 
-@pytest.mark.parametrize("optimiser", ["adamw", "muon"])
-def test_two_ranks_are_one_rank_to_float_tolerance(tmp_path: Path, optimiser: str) -> None:
+@pytest.mark.parametrize("optimiser", OPTIMISERS)
+def test_two_ranks_are_one_rank_to_float_tolerance(place: Path, told: str, tmp_path: Path, optimiser: str) -> None:
     """The rows have answers of different lengths: a mean of the ranks' means would be another loss."""
-    settings = {"optimiser": optimiser, "accumulation": 2, "grokfast": {"filter": "ema"}}
-    train(tmp_path / "one", 1, **settings)
-    train(tmp_path / "two", 2, **settings)
-    assert furthest(weights(tmp_path / "one"), weights(tmp_path / "two")) < 1e-5
-    assert furthest(weights(tmp_path / "two", 0), weights(tmp_path / "two", 1)) == 0
-    (_, alone), (_, both) = curve(tmp_path / "one"), curve(tmp_path / "two")
+    train(tmp_path, OPTIMISERS[optimiser])
+    two = place / optimiser
+    assert furthest(weights(tmp_path), weights(two)) < 1e-5
+    assert furthest(weights(two, 0), weights(two, 1)) == 0
+    (_, alone), (_, both) = curve(tmp_path), curve(two)
     assert [point["loss"] for point in both] == pytest.approx([point["loss"] for point in alone], rel=1e-5)
 
 
-def test_one_of_two_killed_ends_both_and_a_resumed_run_has_the_same_bytes(tmp_path: Path) -> None:
-    train(tmp_path / "whole", 2, noisy=True)
-    began = time.monotonic()
-    told = train(tmp_path / "cut", 2, noisy=True, fate=["kill", 1, 6])
-    assert time.monotonic() - began < 30
-    assert "RANK_LOST: rank 0 of 2 lost another rank" in told
+def test_one_of_two_killed_ends_both_and_a_resumed_run_has_the_same_bytes(
+    place: Path, told: str, tmp_path: Path
+) -> None:
+    said = by_two(tmp_path, {"cut": {"noisy": True, "fate": ["kill", 1, 6]}}, code=3)
+    assert "RANK_LOST: rank 0 of 2 lost another rank" in said
     assert not (tmp_path / "cut/weights-0.safetensors").exists()
-    resumed = train(tmp_path / "cut", 2, noisy=True)
-    assert resumed.count("begins at step 4") == 2
-    assert furthest(weights(tmp_path / "cut"), weights(tmp_path / "whole")) == 0
-    assert curve(tmp_path / "cut") == curve(tmp_path / "whole")
+    assert by_two(tmp_path, {"cut": {"noisy": True}}).count("begins at step 4") == 2
+    assert furthest(weights(tmp_path / "cut"), weights(place / "noisy")) == 0
+    assert curve(tmp_path / "cut") == curve(place / "noisy")
 
 
-def test_asked_to_stop_both_stop_in_one_step_and_one_rank_can_go_on(tmp_path: Path) -> None:
-    told = train(tmp_path / "cut", 2, fate=["stop", 0, 7])
-    assert sorted(told.splitlines()[-2:]) == ["rank 0 stopped", "rank 1 stopped"]
-    assert Checkpoints(tmp_path / "cut/checkpoints").newest_step() == 7
-    assert "rank 0 of 1 begins at step 7" in train(tmp_path / "cut", 1)
-    train(tmp_path / "whole", 1)
-    assert furthest(weights(tmp_path / "cut"), weights(tmp_path / "whole")) < 1e-5
+def test_asked_to_stop_both_stop_in_one_step_and_one_rank_can_go_on(
+    place: Path, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cut, whole = place / "stopped", tmp_path
+    assert {f"stopped: rank {rank} stopped" for rank in range(2)} <= set(told.splitlines())
+    assert Checkpoints(cut / "checkpoints").newest_step() == 7
+    train(cut, {})
+    assert "rank 0 of 1 begins at step 7" in capsys.readouterr().out
+    train(whole, {})
+    assert furthest(weights(cut), weights(whole)) < 1e-5
 
 
-def test_one_word_decides_when_both_have_had_enough(tmp_path: Path) -> None:
+def test_one_word_decides_when_both_have_had_enough(place: Path, told: str) -> None:
     """By itself rank 1 would see each evaluation better than the last one, and go on to the end."""
-    train(tmp_path, 2, evaluate_every=2, patience=2)
-    assert curve(tmp_path, 0)[0] == curve(tmp_path, 1)[0] == 6
-    assert furthest(weights(tmp_path, 0), weights(tmp_path, 1)) == 0
+    both = place / "patient"
+    assert curve(both, 0)[0] == curve(both, 1)[0] == 6
+    assert furthest(weights(both, 0), weights(both, 1)) == 0
 
 
 def test_a_share_has_its_rows_and_their_weights() -> None:
@@ -107,29 +124,11 @@ def test_a_share_has_its_rows_and_their_weights() -> None:
     assert own_share(batch, Ranks(0, 2))[0].weight is None
 
 
-def test_a_batch_that_cannot_be_shared_out_is_refused(tmp_path: Path) -> None:
-    told = train(tmp_path, 2, batch=3, fate=[])
-    assert "UNEVEN_BATCH: 3 rows a batch cannot be shared out evenly among 2 ranks" in told
+def test_a_batch_that_cannot_be_shared_out_is_refused(told: str) -> None:
+    assert "uneven: UNEVEN_BATCH: 3 rows a batch cannot be shared out evenly among 2 ranks" in told
 
 
-def test_gradients_are_added_and_those_of_nobody_stay_none(tmp_path: Path) -> None:
-    script = tmp_path / "script.py"
-    script.write_text("""
-import torch
-import torch.distributed as dist
-from agentforge.kit import ranks
-from agentforge.train.distribution import add_gradients
-own = ranks.join(ranks.of_environment())
-of_nobody, of_one, of_both = (torch.nn.Parameter(torch.zeros(2, 3)) for _ in range(3))
-if own.rank == 1:
-    of_one.grad = torch.full((2, 3), 5.0)
-of_both.grad = torch.full((2, 3), 10.0 + own.rank)
-add_gradients([of_nobody, of_one, of_both], own)
-assert of_nobody.grad is None
-assert of_one.grad.tolist() == [[5.0] * 3] * 2
-assert of_both.grad.tolist() == [[21.0] * 3] * 2
-assert own.share({"rank": own.rank}) == {"rank": 0} and own.add(own.rank + 1) == 3.0
-dist.destroy_process_group()
-""")
-    done = run([*TORCHRUN, str(script)])
-    assert done.returncode == 0, done.stderr
+def test_gradients_are_added_and_those_of_nobody_stay_none(place: Path, told: str) -> None:
+    for rank in range(2):
+        added = json.loads((place / list(TRAININGS)[-1] / f"added-{rank}.json").read_text())
+        assert added == [[None, [[5.0] * 3] * 2, [[21.0] * 3] * 2], {"rank": 0}, 3.0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import sysconfig
 import tokenize
 import warnings
@@ -27,8 +28,14 @@ class StandardLibrary:
         self.part = part
         self.name = f"stdlib/{part}"
         self.root = Path(sysconfig.get_path("stdlib"))
-        files = sorted(path for path in self.root.rglob("*.py") if _is_wanted(path.relative_to(self.root)))
-        self.files = files[::every]
+        self.files = sorted(self._found())[::every]
+
+    def _found(self) -> Iterator[Path]:
+        """Without a look into what is left out: installed packages are many."""
+        for place, folders, names in os.walk(self.root):
+            folders[:] = [each for each in folders if each not in _LEFT_OUT]
+            every = (Path(place, name) for name in names if name.endswith(".py"))
+            yield from (path for path in every if _is_wanted(path.relative_to(self.root)))
 
     def read(self, cursor: Cursor = START) -> Iterator[tuple[Document, Cursor]]:
         first, start = cursor
