@@ -11,5 +11,6 @@ PIPELINE = Pipeline(
     "agentforge.phase4_bitnet.config:PHASE",
     "agentforge.phase5_training.config:PHASE",
     "agentforge.phase6_baking.config:PHASE",
+    "agentforge.phase7_adas.config:PHASE",
     presets=Path(__file__).parent / "presets",
 )

@@ -16,11 +16,12 @@ from tests.harness import TEST_PIPELINE
 
 @dataclass(frozen=True)
 class Example:
-    """`config` is small but takes long enough to be killed on the way; `kills` is how often that is done."""
+    """`config` is small but takes long enough to be killed on the way. `kills` is how often that is done: each time
+    a real phase takes seconds to import what it needs."""
 
     preset: str = ""
     config: Mapping[str, Any] = field(default_factory=dict)
-    kills: int = 4
+    kills: int = 1
 
 
 _FEW_STEPS = {"steps": 7, "batch": 4, "warmup": 2, "checkpoint_every": 3, "threads": 1}
@@ -37,7 +38,7 @@ _COGNATE = {
 _EVOMERGE = {
     "strict": False,
     "base": "mean",
-    "generations": 30,
+    "generations": 15,
     "patience": 0,
     "threads": 1,
     "evaluation": {"families": {"recall": [2]}, "items": 20, "test_items": 20, "layer_items": 4},
@@ -57,7 +58,7 @@ _QUIETSTAR = {
 _BITNET = {
     "calibration": {"samples": 100, "batch": 16, "sensitivity": 10},
     "data": {"families": {"nested": [2], "recall": [2]}, "length": 28},
-    "train": {"steps": 60, "batch": 8, "warmup": 2, "checkpoint_every": 10, "threads": 1},
+    "train": {"steps": 30, "batch": 8, "warmup": 2, "checkpoint_every": 5, "threads": 1},
     "evaluation": {"items": 10, "test_items": 10},
 }
 
@@ -71,30 +72,41 @@ _TRAINING = {
     "evaluation": {"items": 10, "test_items": 10},
 }
 
-_BAKING_TRAINING = {"batch": 8, "warmup": 2, "checkpoint_every": 10, "threads": 1}
+_BAKING_TRAINING = {"batch": 4, "warmup": 2, "checkpoint_every": 5, "threads": 1}
 _BAKING = {
     "data": {"families": {"recall": [2]}, "length": 120},
     "tools": {"names": ["calculator"], "families": {"tool_calculator": [1]}, "prompt": "<|system|>tools\n"},
-    "persona": {
-        "prefix": "<|persona|>me<|/persona|>\n",
-        "resamples": 50,
-        "probe": {"replies": 200, "held_out": 200, "least_accuracy": 0.5, "steps": 60},
-    },
-    "following": {"steps": 30, **_BAKING_TRAINING},
-    "train": {"steps": 20, **_BAKING_TRAINING},
+    "persona": {"traits": {name: {"target": 0.0} for name in ("helpfulness", "creativity", "precision")}},
+    "following": {"steps": 10, **_BAKING_TRAINING},
+    "train": {"steps": 10, **_BAKING_TRAINING},
     "cycles": {"most": 1, "questions": 8, "outcomes": "all"},
     "evaluation": {"items": 10, "test_items": 10, "dialogues": 2},
 }
 
+_ADAS_TRAINING = {"batch": 4, "warmup": 1, "threads": 1}
+_ADAS = {
+    "data": {"families": {"recall": [2]}, "length": 28},
+    "search": {
+        "trials": 4, "batch": 2, "population": 2, "items": 10, "calibration": 8, "repeats": 3,
+        "healing": {"steps": 3, **_ADAS_TRAINING},
+        "final": {"steps": 8, "checkpoint_every": 3, **_ADAS_TRAINING},
+    },
+    "export": {"int8": {"items": 8, "sensitivity": 0}},
+    "package": {"prompts": 2, "tokens": 4},
+    "profile": {"steps": 5, "devices": ["agx-xavier"], "this_cpu": False},
+    "evaluation": {"test_items": 10},
+}  # fmt: skip
+
 EXAMPLES = {
     "echo": Example(config={"samples": 2000}, kills=4),
     "count": Example(config={"n": 40, "every": 2, "step_s": 0.02}, kills=12),
-    "cognate": Example(preset="tiny", config=_COGNATE, kills=2),
-    "evomerge": Example(config=_EVOMERGE, kills=3),
-    "quietstar": Example(config=_QUIETSTAR, kills=2),
-    "bitnet": Example(config=_BITNET, kills=2),
-    "training": Example(config=_TRAINING, kills=2),
-    "baking": Example(config=_BAKING, kills=2),
+    "cognate": Example(preset="tiny", config=_COGNATE),
+    "evomerge": Example(config=_EVOMERGE),
+    "quietstar": Example(config=_QUIETSTAR),
+    "bitnet": Example(config=_BITNET),
+    "training": Example(config=_TRAINING),
+    "baking": Example(config=_BAKING),
+    "adas": Example(config=_ADAS),
 }
 """Phases that are not named here run on their `tiny` preset."""
 

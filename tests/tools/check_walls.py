@@ -7,6 +7,7 @@ from pathlib import Path
 import grimp
 
 ROOT = Path(__file__).parents[2]
+SHARED = tuple(f"agentforge.{room}" for room in ("kit", "models", "data", "train", "tools", "edge"))
 CALLERS = ("agentforge.cli", "agentforge.client", "agentforge_gateway")
 
 
@@ -18,6 +19,12 @@ def main() -> int:
         for phase in phases
         for other in (*(p for p in phases if p != phase), *CALLERS)
         for chain in sorted(graph.find_shortest_chains(phase, other))
+    ]
+    faults += [
+        f"{' -> '.join(chain)}: what is shared knows no phase"
+        for room in SHARED
+        for phase in phases
+        for chain in sorted(graph.find_shortest_chains(room, phase))
     ]
     faults += [f"{module} imports tests" for module in graph.modules if imports_tests(module)]
     print("\n".join(faults) or f"walls: {len(phases)} phases keep to themselves")

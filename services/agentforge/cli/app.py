@@ -271,6 +271,41 @@ def evaluate(
 
 
 @app.command()
+def verify(
+    path: Annotated[
+        Path, typer.Argument(metavar="PATH", help="A package (.tar.gz or its folder), or runs/RUN_ID/PHASE.")
+    ],
+    public_key: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            envvar="AGENTFORGE_PUBLIC_KEY",
+            help="Its maker's ed25519 key (PEM): it must be signed by it.",
+        ),
+    ] = None,
+    require_signature: Annotated[
+        bool, typer.Option("--require-signature", help="Refuse to go on without a public key to check it with.")
+    ] = False,
+    no_replay: Annotated[
+        bool, typer.Option("--no-replay", help="Run no code of the package: golden prompts are not asked again.")
+    ] = False,
+    trust_remote_code: Annotated[
+        bool,
+        typer.Option(
+            "--trust-remote-code", help="Run its code, though it is not of this version and no key is given."
+        ),
+    ] = False,
+    as_json: Json = False,
+) -> int:
+    """Check a package for a device: archive, digests, signature, graphs, answers. Or a run's outputs: digests."""
+    from agentforge.cli.verify import VerifyOptions
+    from agentforge.cli.verify import verify as check
+
+    options = VerifyOptions(path, public_key, require_signature, not no_replay, trust_remote_code, as_json)
+    return check(options)
+
+
+@app.command()
 def evidence(
     phase: Annotated[str, typer.Argument(metavar="PHASE", help="Of one phase; absent: of all.")] = "",
     rerun: Annotated[

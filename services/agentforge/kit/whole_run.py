@@ -41,6 +41,21 @@ def run_phase(
     return line
 
 
+def pipeline_models(home: Path, seed: int) -> dict[str, Path]:
+    """What the tiny preset gives: of cognate and evomerge a plain model, and a ternary one of bitnet."""
+    stages = ("trunk", "reasoning", "memory_integration", "adaptive_computation")
+    settings = [f"seed={seed}", *(f"{stage}.train.threads=1" for stage in stages)]
+    made = outputs(run_phase("cognate", home, settings))
+    parents = [made[stage] for stage in stages]
+    plain = outputs(run_phase("evomerge", home, [f"seed={seed}", "threads=1"], inputs=parents))["champion"]
+    ternary = outputs(run_phase("bitnet", home, [f"seed={seed}", "train.threads=1"], inputs=[plain]))["model"]
+    return {"plain": plain, "ternary": ternary}
+
+
+def pipeline_model(home: Path, seed: int) -> Path:
+    return pipeline_models(home, seed)["ternary"]
+
+
 def value(line: dict[str, Any], name: str) -> float:
     return float(next(one["value"] for one in line["measurements"] if one["name"] == name))
 

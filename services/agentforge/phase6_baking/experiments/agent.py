@@ -13,10 +13,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from agentforge.kit.evidence import Row, Trial, at_least, at_most, stated
-from agentforge.kit.whole_run import outputs, run_phase
+from agentforge.kit.whole_run import pipeline_model, run_phase
 
 SEEDS = (42, 1337, 2023)
-STAGES = ("trunk", "reasoning", "memory_integration", "adaptive_computation")
 PRESET, LONG = "preset", "long"
 TEST_ITEMS = 100  # of each family, or all that there are
 VALID, BEHIND, LOST, REMOVED, DRIFT = 0.95, 0.02, 0.02, 0.90, 0.01  # the bars
@@ -47,17 +46,8 @@ def trials() -> list[Trial]:
 
 def measure(seed: int) -> dict[str, Any]:
     with TemporaryDirectory(prefix="af-agent-") as scratch:
-        model = given(Path(scratch), seed)
+        model = pipeline_model(Path(scratch), seed)
         return {name: told(model, Path(scratch), seed, chosen) for name, chosen in SETTINGS.items()}
-
-
-def given(home: Path, seed: int) -> Path:
-    """The phase's input, less quietstar and training."""
-    settings = [f"seed={seed}", *(f"{stage}.train.threads=1" for stage in STAGES)]
-    made = outputs(run_phase("cognate", home, settings))
-    parents = [made[stage] for stage in STAGES]
-    champion = outputs(run_phase("evomerge", home, [f"seed={seed}", "threads=1"], inputs=parents))["champion"]
-    return outputs(run_phase("bitnet", home, [f"seed={seed}", "train.threads=1"], inputs=[champion]))["model"]
 
 
 def told(model: Path, home: Path, seed: int, settings: Sequence[str]) -> dict[str, Any]:

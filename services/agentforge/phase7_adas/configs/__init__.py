@@ -1,0 +1,1 @@
+"""What the parts of the phase take, each beside none of the others. Free of torch."""

@@ -1,0 +1,11 @@
+"""What is claimed of phase 7, and how each claim is measured. recorded/ holds the raw numbers. Free of torch."""
+
+from agentforge.kit.evidence import Experiment
+
+_SUMMARIES = {
+    "speed": "A 25 M model's files beside PyTorch: size, decode steps, parity",
+    "road": "What the pipeline gives, searched and packed: answers, accuracy, size, speed",
+    "algorithms": "NSGA-II and TPE beside random search, at equal trials",
+}
+
+EXPERIMENTS = tuple(Experiment(name, summary, f"{__name__}.{name}") for name, summary in _SUMMARIES.items())

@@ -1,0 +1,139 @@
+"""What the pipeline gives, searched and packed with the tiny preset: plain and ternary, three seeds.
+
+"Trained as long" is the same phase with one candidate, the unsearched architecture, and the same longer healing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from agentforge.kit.evidence import Row, Trial, at_least, at_most, exactly, not_testable, stated
+from agentforge.kit.whole_run import outputs, pipeline_models, run_phase
+
+SEEDS = (42, 1337, 2023)
+KINDS = {"ternary": "ternary, 272 k", "plain": "plain float32, 272 k"}
+TEST_ITEMS = 250  # of each family, or all that there are
+SAME, SECONDS = 0.99, 60.0  # the bars
+FILES = {
+    "cpu_fp32": "float32", "cpu_int8": "8 bits", "cpu_4bit": "4 bits",
+    "tensorrt_fp32": "TensorRT's, float32", "tensorrt_int8": "TensorRT's, 8 bits",
+}  # fmt: skip
+EXACT = ("cpu_fp32", "tensorrt_fp32")
+_ALONE = ["search.trials=1", "search.batch=1", "profile.steps=5", "profile.this_cpu=false"]
+_ALONE += ["export.int8=null", "export.cpu=[]"]
+_LESS = (
+    ("bytes", "fewer bytes", "of the input's, counted from shapes"),
+    ("flops", "fewer FLOPs a token", "of the input's, counted from shapes"),
+    ("latency", "a shorter decode step here", "of the input's, median of interleaved steps"),
+)
+
+
+def trials() -> list[Trial]:
+    return [Trial(str(seed), {"seed": seed}) for seed in SEEDS]
+
+
+def measure(seed: int) -> dict[str, Any]:
+    with TemporaryDirectory(prefix="af-road-") as scratch:
+        home = Path(scratch)
+        models = pipeline_models(home, seed)
+        return {kind: _told(home, models[kind], seed, kind) for kind in KINDS}
+
+
+def _told(home: Path, model: Path, seed: int, kind: str) -> dict[str, Any]:
+    from agentforge.phase7_adas.experiments.old_python import replayed
+
+    began = time.monotonic()
+    searched = _run(home, model, seed)
+    seconds = time.monotonic() - began
+    alone = _run(home, model, seed, *_ALONE)
+    package = outputs(searched)["adas_deployment_package"]
+    return {
+        "seconds": seconds, "searched": _numbers(searched), "unsearched": _numbers(alone),
+        "python38": replayed(package, home / f"unpacked-{kind}"),
+    }  # fmt: skip
+
+
+def _run(home: Path, model: Path, seed: int, *more: str) -> dict[str, Any]:
+    return run_phase("adas", home, [f"seed={seed}", f"evaluation.test_items={TEST_ITEMS}", *more], inputs=[model])
+
+
+def _numbers(line: Mapping[str, Any]) -> dict[str, float]:
+    found = {one["name"].removeprefix("adas/"): one["value"] for one in line["measurements"]}
+    return {name: value for name, value in found.items() if not name.startswith(("cpu/", "search/front/"))}
+
+
+def rows(results: Mapping[str, dict[str, Any]]) -> list[Row]:
+    return [row for kind, text in KINDS.items() for row in _of([results[str(seed)][kind] for seed in SEEDS], text)]
+
+
+def _of(every: Sequence[Mapping[str, Any]], text: str) -> list[Row]:
+    searched, alone = ([one[which] for one in every] for which in ("searched", "unsearched"))
+    return [*_search(searched, alone, every, text), *_files(searched, text), *_device(every, text)]
+
+
+def _search(
+    searched: Sequence[Mapping[str, float]], alone: Sequence[Mapping[str, float]],
+    every: Sequence[Mapping[str, Any]], text: str,
+) -> list[Row]:  # fmt: skip
+    less = [one["input/accuracy"] - one["model/accuracy"] for one in searched]
+    behind = [b["model/accuracy"] - a["model/accuracy"] for a, b in zip(searched, alone, strict=True)]
+    return [
+        *(
+            at_most(f"{text}: the chosen one has {words}", 0.999, _values(searched, f"search/chosen/{name}"), "1",
+                    method=method)
+            for name, words, method in _LESS
+        ),
+        at_most(f"{text}: at no less accuracy than the input's", 0, less, "1",
+                method="input less chosen, test items"),
+        stated(f"{text}: accuracy, input", _values(searched, "input/accuracy"), "1"),
+        stated(f"{text}: accuracy, chosen", _values(searched, "model/accuracy"), "1"),
+        at_most(f"{text}: nor than the unsearched one's, trained as long", 0, behind, "1",
+                method="unsearched less chosen, test items"),
+        stated(f"{text}: accuracy, unsearched and trained as long", _values(alone, "model/accuracy"), "1"),
+        at_most(f"{text}: the whole phase takes a minute at most", SECONDS, [one["seconds"] for one in every], "s",
+                method="tiny preset, 750 test items for the preset's 180, beside another such run"),
+    ]  # fmt: skip
+
+
+def _files(searched: Sequence[Mapping[str, float]], text: str) -> list[Row]:
+    found = []
+    for name, words in FILES.items():
+        same = _values(searched, f"{name}/same_answers")
+        lost = [one["model/accuracy"] - one[f"{name}/accuracy"] for one in searched]
+        claim = f"{text}: greedy answers of the file in {words} are PyTorch's"
+        method = "test items, by onnxruntime"
+        found += [
+            at_least(claim, SAME, same, "1", method=method)
+            if name in EXACT
+            else stated(claim, same, "1", method=method),
+            stated(f"{text}: accuracy lost by the file in {words}", lost, "1", method="PyTorch's less the file's"),
+        ]
+    for name in EXACT:
+        found.append(stated(f"{text}: parity of {name}", _values(searched, f"{name}/parity"), "1",
+                            method="largest difference of a logit, of the largest"))  # fmt: skip
+    return found
+
+
+def _device(every: Sequence[Mapping[str, Any]], text: str) -> list[Row]:
+    claim = f"{text}: under Python 3.8 and onnxruntime 1.19 the unpacked package gives the golden answers"
+    told = [one["python38"] for one in every]
+    absent = next((one["missing"] for one in told if "missing" in one), None)
+    if absent is not None:
+        return [not_testable(claim, "all", absent)]
+    method = f"share of golden prompts answered to the token, float32 file; {told[0]['versions']}"
+    return [
+        exactly(claim, 1, [one["files"]["cpu_fp32.onnx"] for one in told], "1", method=method),
+        *(
+            stated(f"{claim}: {name}", [one["files"][name] for one in told], "1")
+            for name in told[0]["files"]
+            if name != "cpu_fp32.onnx"
+        ),
+    ]
+
+
+def _values(every: Sequence[Mapping[str, float]], name: str) -> list[float]:
+    return [float(one[name]) for one in every]
