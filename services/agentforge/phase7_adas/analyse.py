@@ -14,6 +14,7 @@ from agentforge.phase7_adas.analysis.devices import Device, device
 from agentforge.phase7_adas.analysis.memory import Sizes
 from agentforge.phase7_adas.analysis.report import CONTEXTS, analysis, table
 from agentforge.phase7_adas.analysis.roofline import Precision, precision
+from agentforge.phase7_adas.profile import tokens_seen
 from agentforge.phase7_adas.start import Start
 
 _ON_DEVICES = ("fp16", "int8")
@@ -46,6 +47,6 @@ def analyse(context: Audience, start: Start, exported: Exported) -> Analysis:
         peaks = measure_cpu()
         measured = peaks.measurements()
         devices.append((this_cpu(peaks), [precision(each) for each in _HERE]))
-    found = Analysis(analysis(exported.model, exported.facts, devices), measured)
+    found = Analysis(analysis(exported.model, exported.facts, devices, at=tokens_seen(exported.facts)), measured)
     context.sample("adas/analysis", {"table": found.text})
     return found

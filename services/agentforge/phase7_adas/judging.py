@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from agentforge.data.items import Item
+from agentforge.data.scoring import score_items
 from agentforge.data.splits import Split
 from agentforge.edge.asking import answer_nats, answers, engine_of
 from agentforge.kit.audience import Audience
 from agentforge.kit.measure import Measurement
 from agentforge.models.ternary.linear import frozen
 from agentforge.phase7_adas.graphs import QDQ, TENSORRT, Files
+from agentforge.phase7_adas.search.judging import against_input
+from agentforge.phase7_adas.search.search import Found
 from agentforge.phase7_adas.start import Start
 from agentforge.train.evaluate import answers as torch_answers
 from agentforge.train.evaluate import item_loss, mean_loss, perplexity
@@ -41,14 +44,15 @@ def who(file: str) -> str:
     return _NAMES.get(file, file.removesuffix(".onnx"))
 
 
-def judge(context: Audience, start: Start, model: Any, files: Files) -> Judged:
+def judge(context: Audience, start: Start, searched: Found | None, files: Files) -> Judged:
     items = start.items(Split.TEST, start.config.evaluation.test_items)
     found, said = _torch(start, INPUT, start.model, items)
-    if model is not start.model:
-        more, said = _torch(start, MODEL, model, items)
-        found += more
+    if searched is None:
+        found += [replace(one, name=one.name.replace(f"adas/{INPUT}/", f"adas/{MODEL}/")) for one in found]
     else:
-        found += [_renamed(one, INPUT, MODEL) for one in found]
+        before = score_items(items, said)
+        more, said = _torch(start, MODEL, searched.model, items)
+        found += [*more, *against_input(searched, before, score_items(items, said))]
     for number, name in enumerate(files.variants):
         context.check_stop()
         context.progress(number, len(files.variants), "files", "test")
@@ -79,9 +83,3 @@ def _file(start: Start, files: Files, name: str, items: Sequence[Item], torch_sa
         *accuracies(items, said, prefix),
         Measurement(f"{prefix}/{SAME}", same, "1", method, len(items)),
     ]
-
-
-def _renamed(one: Measurement, old: str, new: str) -> Measurement:
-    from dataclasses import replace
-
-    return replace(one, name=one.name.replace(f"adas/{old}/", f"adas/{new}/"))

@@ -43,7 +43,7 @@ def made(context: PhaseContext, start: Start, found: Found | None) -> Made:
     analysis = analyse(context, start, graph)
     context.progress(1, 4, "parts", "parity")
     parity = check_parity(start, model, files)
-    judged = judge(context, start, model, files)
+    judged = judge(context, start, found, files)
     context.progress(2, 4, "parts", "timing")
     timed = profile(start, model, files)
     for one in (*parity, *judged.measured, *timed, *analysis.measured):

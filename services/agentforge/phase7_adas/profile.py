@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from agentforge.edge.graph.facts import GraphFacts
 from agentforge.edge.timing import EAGER, decode_seconds
 from agentforge.kit.measure import Measurement
 from agentforge.phase7_adas.graphs import PLAIN, Files
@@ -16,11 +17,15 @@ from agentforge.phase7_adas.start import Start
 _MARGIN = 3  # steps that are not timed
 
 
+def tokens_seen(facts: GraphFacts) -> int:
+    """Before the steps that are timed, or estimated."""
+    return facts.piece if facts.context is None else min(facts.piece, facts.context // 2)
+
+
 def profile(start: Start, model: Any, files: Files) -> list[Measurement]:
     """Decode steps by file, with as many tokens seen as a piece has and more."""
-    steps, seen, most = start.config.profile.steps, files.facts.piece, files.facts.context
+    steps, seen, most = start.config.profile.steps, tokens_seen(files.facts), files.facts.context
     if most is not None:
-        seen = min(seen, most // 2)
         steps = min(steps, most - seen - _MARGIN)
     threads = torch.get_num_threads()
     paths = {name: files.path(name) for name in files.for_cpu}

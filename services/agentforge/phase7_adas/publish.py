@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ from agentforge.kit.errors import RunFailed
 from agentforge.kit.measure import Measurement
 from agentforge.phase7_adas.admission import signing_key
 from agentforge.phase7_adas.analyse import Analysis
-from agentforge.phase7_adas.graphs import Files
+from agentforge.phase7_adas.analysis.roofline import compare
+from agentforge.phase7_adas.graphs import PLAIN, Files
 from agentforge.phase7_adas.judging import INPUT, MODEL, SAME, Judged, who
 from agentforge.phase7_adas.search.search import Found
 from agentforge.phase7_adas.staging import ARCHIVE, Told, model_digest, packed, stage
@@ -117,8 +118,20 @@ def _profile(made: Made) -> dict[str, Any]:
         "format": 1,
         "measured": [asdict(one) for one in measured],
         "estimates": made.analysis.record,
-        "not_measured": ["anything on a Jetson: verify.py of the package measures there"],
+        "measured_by_estimate": _beside_estimates(made),
+        "not_measured": [
+            "anything on a Jetson: verify.py of the package measures there",
+            "TensorRT: no engine was built here",
+        ],
     }
+
+
+def _beside_estimates(made: Made) -> list[dict[str, Any]]:
+    """This machine's decode step in float32, over its roofline from peaks measured here."""
+    step = next(one for one in made.timed if one.name == f"adas/performance/{who(PLAIN)}/decode_p50")
+    in_seconds = replace(step, value=step.value / 1e3, unit="s", spread=None)
+    devices = made.analysis.record["measured_devices"]
+    return [compare(each["estimates"][0]["decode"], in_seconds) for each in devices]
 
 
 def _card(start: Start, made: Made) -> str:

@@ -88,7 +88,8 @@ def test_a_key_that_others_can_read_is_refused(tmp_path: Path, monkeypatch: pyte
     key.chmod(0o644)
     monkeypatch.setenv(KEY_VARIABLE, str(key))
     [violation] = found(place, package={"sign": True})
-    assert violation.reason == "KEY_NOT_PRIVATE" and "chmod 600" in violation.next_step
+    assert violation.reason == "KEY_NOT_PRIVATE"
+    assert "chmod 600" in violation.next_step
 
 
 def test_calibration_on_held_out_items_is_refused(volume: Path, monkeypatch: pytest.MonkeyPatch) -> None:

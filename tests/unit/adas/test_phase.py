@@ -69,7 +69,8 @@ def test_the_model_has_its_card_its_front_and_what_belonged_to_it(packed: Attemp
     front = json.loads(packed.files["front.json"])
     assert front["chosen"] in front["front"]
     card = packed.files["README.md"].decode()
-    assert "A search kept" in card and "cpu_4bit" in card
+    assert "A search kept" in card
+    assert "cpu_4bit" in card
 
 
 def test_killed_amid_search_and_package_it_ends_with_the_same_bytes(volume: Path, packed: Attempt) -> None:
@@ -95,7 +96,8 @@ def test_a_signed_package_is_signed_by_the_given_key(
     run = ask(volume, "signed", "llama", **bare).go()
     public = keys.public_file(tmp_path / "key.pub.pem", key)
     found = verify_package(archive(run), public_key=public, require_signature=True)
-    assert not found.failures and found.signed_by == fingerprint(key.public_key())
+    assert not found.failures
+    assert found.signed_by == fingerprint(key.public_key())
 
 
 def test_a_file_that_computes_something_else_is_never_packed(volume: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -67,20 +67,22 @@ def test_the_bar_is_the_input_or_the_unsearched_healed_alike() -> None:
 def test_it_is_judged_item_by_item_on_the_test_split(whole: tuple[Any, Any]) -> None:
     from dataclasses import replace
 
-    from agentforge.data.splits import Split
-    from agentforge.phase7_adas.search.judging import tested
+    from agentforge.phase7_adas.search.judging import against_input
 
-    start, (found, _) = Start(ternary_titan()), whole
-    items = start.items(Split.TEST, 10)
-    values = {one.name: one for one in tested(start, found, items, 64)}
-    assert values["adas/search/test/lost"].n == len(items)
-    assert {"adas/search/test/input/loss", "adas/search/test/chosen/accuracy"} <= values.keys()
-    itself = {one.name: one for one in tested(start, replace(found, model=start.model), items, 64)}
-    assert (itself["adas/search/test/lost"].value, itself["adas/search/test/lost"].spread) == (0, 0)
-    dear = [replace(one, value=1.0) if one.name.endswith("chosen/bytes") else one for one in found.measured]
-    dearer = tested(start, replace(found, model=start.model, measured=dear), items, 64)
-    assert dearer[-1].name == "adas/search/dominates"
-    assert dearer[-1].value == 0
+    found, _ = whole
+    light = {"parameters", "bytes", "flops", "latency"}
+    less = [
+        replace(one, value=0.5) if one.name.rpartition("/")[2] in light and "chosen" in one.name else one
+        for one in found.measured
+    ]
+    smaller = replace(found, measured=less)
+    same = [True, False] * 20
+    lost, dominates = against_input(smaller, same, same)
+    assert (lost.value, lost.spread, lost.n, dominates.value) == (0, 0, 40, 1)
+    worse, no = against_input(smaller, same, [False] * 40)
+    assert (worse.value, no.value) == (0.5, 0)
+    dear = [replace(one, value=1.0) if one.name.endswith("chosen/bytes") else one for one in less]
+    assert against_input(replace(found, measured=dear), same, same)[-1].value == 0
 
 
 @pytest.fixture(scope="module")

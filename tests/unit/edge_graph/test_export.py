@@ -22,7 +22,8 @@ def test_inputs_and_outputs_are_those_of_the_facts() -> None:
     names = [each.name for each in made.model.graph.input]
     assert names == [name for name, *_ in made.facts.inputs()]
     assert [each.name for each in made.model.graph.output] == [name for name, *_ in made.facts.outputs()]
-    assert made.facts.record["context"] == 40 and made.facts.record["eos"] == 5
+    assert made.facts.record["context"] == 40
+    assert made.facts.record["eos"] == 5
     assert [dim.dim_param for dim in made.model.graph.input[0].type.tensor_type.shape.dim] == ["batch", "time"]
 
 
@@ -61,7 +62,8 @@ def test_an_operator_that_nobody_can_lower_is_named_with_its_module() -> None:
     with pytest.raises(InvalidInput) as refused:
         lower(export(model).model)
     told = str(refused.value)
-    assert "bessel_j0" in told and "layers.1.mlp.act_fn" in told
+    assert "bessel_j0" in told
+    assert "layers.1.mlp.act_fn" in told
 
 
 def test_what_no_engine_can_index_is_refused() -> None:

@@ -5,42 +5,22 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Sequence
-from typing import Any
 
-from agentforge.data.codec import Codec
-from agentforge.data.items import Item
-from agentforge.data.scoring import score_items
 from agentforge.kit.measure import Measurement
-from agentforge.models.ternary.linear import frozen
-from agentforge.phase7_adas.search.heal import Start
 from agentforge.phase7_adas.search.search import Found
-from agentforge.train.evaluate import answers, item_loss
-from agentforge.train.judging import accuracies
 
-_PREFIX = "adas/search/test"
 _NOISE = 1.645  # standard errors: what chance alone loses in one of twenty comparisons
 
 
-def tested(start: Start, found: Found, items: Sequence[Item], batch: int) -> list[Measurement]:
-    """Loss and exact answers of both; what is lost, item by item; and whether the choice dominates the input."""
-    before, right_before = _numbers("input", start.model, start.codec, items, batch)
-    after, right_after = _numbers("chosen", found.model, start.codec, items, batch)
-    lost = [float(a) - float(b) for a, b in zip(right_before, right_after, strict=True)]
+def against_input(found: Found, before: Sequence[bool], after: Sequence[bool]) -> list[Measurement]:
+    """What is lost, item by item, and whether the choice dominates the input. Items answered rightly, of both."""
+    lost = [float(a) - float(b) for a, b in zip(before, after, strict=True)]
     error = statistics.stdev(lost) / math.sqrt(len(lost))
-    method = f"answers right before minus right after, mean over {len(items):,} items of the test split"
+    method = f"answers right before minus right after, mean over {len(lost):,} items of the test split"
     difference = Measurement(
-        f"{_PREFIX}/lost", statistics.fmean(lost), "1", f"{method}; spread: its standard error", len(items), error
+        "adas/lost", statistics.fmean(lost), "1", f"{method}; spread: its standard error", len(lost), error
     )
-    return [*before, *after, difference, _dominates(found, difference)]
-
-
-def _numbers(
-    who: str, model: Any, codec: Codec, items: Sequence[Item], batch: int
-) -> tuple[list[Measurement], list[bool]]:
-    with frozen(model):
-        loss = item_loss(model, codec, items, name=f"{_PREFIX}/{who}/loss", batch=batch)
-        said = answers(model, codec, items, batch=batch)
-    return [loss, *accuracies(items, said, f"{_PREFIX}/{who}")], score_items(items, said)
+    return [difference, _dominates(found, difference)]
 
 
 def _dominates(found: Found, lost: Measurement) -> Measurement:
