@@ -88,3 +88,21 @@ def test_a_bad_value_is_named(values: dict[str, Any], field: str) -> None:
     with pytest.raises(InvalidInput) as found:
         validate_config(SearchConfig, values)
     assert any(one.field.startswith(field) for one in found.value.violations)
+
+
+def test_where_all_candidates_lose_too_much_the_input_stays_as_it_came() -> None:
+    from agentforge.phase7_adas.search.search import _chosen
+
+    told: list[str] = []
+
+    class Listening:
+        def log(self, message: str, level: str = "info") -> None:
+            told.append(message)
+
+    worse, listening = [trial(0, 0.1, 100, 100), trial(1, 0.1, 50, 50)], Listening()
+    free = validate_config(SearchConfig, {"budgets": {"nats_lost": None}})
+    assert _chosen(listening, worse, input_(), free, {}) is None  # type: ignore[arg-type]
+    assert "stays as it came" in told[0]
+    smaller = validate_config(SearchConfig, {"budgets": {"nats_lost": None, "bytes": 60}})
+    with pytest.raises(FailedPrecondition, match="none of 2 candidates"):
+        _chosen(listening, worse, input_(), smaller, {})  # type: ignore[arg-type]

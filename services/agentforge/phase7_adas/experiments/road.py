@@ -1,4 +1,4 @@
-"""What the pipeline gives, searched and packed with the tiny preset: plain and ternary, three seeds.
+"""What the pipeline gives, searched and packed with the tiny preset; and a plain model, packed as it came.
 
 "Trained as long" is the same phase with one candidate, the unsearched architecture, and the same longer healing.
 """
@@ -15,7 +15,7 @@ from agentforge.kit.evidence import Row, Trial, at_least, at_most, exactly, not_
 from agentforge.kit.whole_run import outputs, pipeline_models, run_phase
 
 SEEDS = (42, 1337, 2023)
-KINDS = {"ternary": "ternary, 272 k", "plain": "plain float32, 272 k"}
+TERNARY, PLAIN = "ternary, 272 k, searched", "plain float32, 272 k, as it came"
 TEST_ITEMS = 250  # of each family, or all that there are
 SAME, SECONDS = 0.99, 60.0  # the bars
 FILES = {
@@ -23,7 +23,9 @@ FILES = {
     "tensorrt_fp32": "TensorRT's, float32", "tensorrt_int8": "TensorRT's, 8 bits",
 }  # fmt: skip
 EXACT = ("cpu_fp32", "tensorrt_fp32")
-_ALONE = ["search.trials=1", "search.batch=1", "profile.steps=5", "profile.this_cpu=false"]
+_QUICK = ["profile.steps=5", "profile.this_cpu=false"]
+_ALONE = [*_QUICK, "search.trials=1", "search.batch=1"]
+_ALONE += ["search.budgets.accuracy_lost=1", "search.budgets.nats_lost=null"]  # the unsearched one, whatever it is
 _ALONE += ["export.int8=null", "export.cpu=[]"]
 _LESS = (
     ("bytes", "fewer bytes", "of the input's, counted from shapes"),
@@ -37,24 +39,21 @@ def trials() -> list[Trial]:
 
 
 def measure(seed: int) -> dict[str, Any]:
+    from agentforge.phase7_adas.experiments.old_python import replayed
+
     with TemporaryDirectory(prefix="af-road-") as scratch:
         home = Path(scratch)
         models = pipeline_models(home, seed)
-        return {kind: _told(home, models[kind], seed, kind) for kind in KINDS}
-
-
-def _told(home: Path, model: Path, seed: int, kind: str) -> dict[str, Any]:
-    from agentforge.phase7_adas.experiments.old_python import replayed
-
-    began = time.monotonic()
-    searched = _run(home, model, seed)
-    seconds = time.monotonic() - began
-    alone = _run(home, model, seed, *_ALONE)
-    package = outputs(searched)["adas_deployment_package"]
-    return {
-        "seconds": seconds, "searched": _numbers(searched), "unsearched": _numbers(alone),
-        "python38": replayed(package, home / f"unpacked-{kind}"),
-    }  # fmt: skip
+        began = time.monotonic()
+        searched = _run(home, models["ternary"], seed)
+        seconds = time.monotonic() - began
+        return {
+            "seconds": seconds,
+            "searched": _numbers(searched),
+            "unsearched": _numbers(_run(home, models["ternary"], seed, *_ALONE)),
+            "plain": _numbers(_run(home, models["plain"], seed, "search=null", *_QUICK)),
+            "python38": replayed(outputs(searched)["adas_deployment_package"], home / "unpacked"),
+        }
 
 
 def _run(home: Path, model: Path, seed: int, *more: str) -> dict[str, Any]:
@@ -62,17 +61,22 @@ def _run(home: Path, model: Path, seed: int, *more: str) -> dict[str, Any]:
 
 
 def _numbers(line: Mapping[str, Any]) -> dict[str, float]:
+    """A model that stayed as it came is as fast as itself."""
     found = {one["name"].removeprefix("adas/"): one["value"] for one in line["measurements"]}
+    if found.get("search/chosen/bytes") == 1:
+        found.setdefault("search/chosen/latency", 1.0)
     return {name: value for name, value in found.items() if not name.startswith(("cpu/", "search/front/"))}
 
 
 def rows(results: Mapping[str, dict[str, Any]]) -> list[Row]:
-    return [row for kind, text in KINDS.items() for row in _of([results[str(seed)][kind] for seed in SEEDS], text)]
-
-
-def _of(every: Sequence[Mapping[str, Any]], text: str) -> list[Row]:
-    searched, alone = ([one[which] for one in every] for which in ("searched", "unsearched"))
-    return [*_search(searched, alone, every, text), *_files(searched, text), *_device(every, text)]
+    every = [results[str(seed)] for seed in SEEDS]
+    searched = [one["searched"] for one in every]
+    return [
+        *_search(searched, [one["unsearched"] for one in every], every, TERNARY),
+        *_files(searched, TERNARY),
+        *_files([one["plain"] for one in every], PLAIN),
+        *_device(every, TERNARY),
+    ]
 
 
 def _search(

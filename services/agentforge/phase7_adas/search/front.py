@@ -109,6 +109,12 @@ def choose(
     raise FailedPrecondition(message, reason="BUDGET_NOT_REACHED", field=field, next_step=step)
 
 
+def kept_by_input(budgets: BudgetsConfig, reference: Reference) -> bool:
+    """It loses nothing; so unless it is to be smaller or faster, there is always one to go on with."""
+    small = budgets.parameters >= 1 and (budgets.bytes is None or reference.cost.bytes <= budgets.bytes)
+    return small and (budgets.latency is None or budgets.latency >= 1) and budgets.latency_ms is None
+
+
 def _beyond(missed: Mapping[str, tuple[float, float]]) -> float:
     """How far outside, in parts of what is allowed; what is lost counts in parts of all."""
     return sum(

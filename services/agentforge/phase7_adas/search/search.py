@@ -13,11 +13,12 @@ from typing import Any
 import torch
 
 from agentforge.kit import ranks
+from agentforge.kit.errors import FailedPrecondition
 from agentforge.kit.measure import Measurement
 from agentforge.phase7_adas.configs.search import SearchConfig
 from agentforge.phase7_adas.search.diary import Context, Diary, FinalContext, table
 from agentforge.phase7_adas.search.evaluate import Bench, Trial, Worth
-from agentforge.phase7_adas.search.front import Latency, Reference, choose, front
+from agentforge.phase7_adas.search.front import Latency, Reference, choose, front, kept_by_input
 from agentforge.phase7_adas.search.heal import Start, healing
 from agentforge.phase7_adas.search.latency import latencies
 from agentforge.phase7_adas.search.optimise import Asker, key
@@ -49,15 +50,33 @@ def search(context: Context, start: Start, config: SearchConfig) -> Found:
         run_trials(context, bench, space, diary)
         reference = Reference(bench.input, bench.cost(space.unsearched))
         times = timed(bench, space, diary)
-        chosen = choose(diary.trials, _bar(reference, diary.trials[0], config), config.budgets, times)
-        if chosen.genes == space.unsearched:
-            context.log("nothing smaller keeps the budgets: the model stays as it is", "warning")
-    model, bits = finish(context, bench, chosen, diary, space.unsearched)
+        chosen = _chosen(context, diary.trials, reference, config, times)
+    if chosen is None:
+        came = bench.trial(0, space.unsearched, bench.input)
+        model, bits, chosen = copy.deepcopy(start.model), dict[str, int](), came
+    else:
+        model, bits = finish(context, bench, chosen, diary, space.unsearched)
     found = measurements(diary.trials, chosen, reference, times, len(bench.items))
     for one in found:
         context.measure(one)
     record = front_record(diary.trials, chosen, reference, space, config)
     return Found(model, chosen, bits, record, found, times)
+
+
+def _chosen(
+    context: Context, trials: Sequence[Trial], reference: Reference, config: SearchConfig, times: dict[int, Latency]
+) -> Trial | None:
+    """None: no candidate keeps the budgets, and the input as it came does."""
+    try:
+        chosen = choose(trials, _bar(reference, trials[0], config), config.budgets, times)
+    except FailedPrecondition as error:
+        if error.reason != "BUDGET_NOT_REACHED" or not kept_by_input(config.budgets, reference):
+            raise
+        context.log(f"the model stays as it came: {error.message}", "warning")
+        return None
+    if chosen.genes == trials[0].genes:
+        context.log("nothing smaller keeps the budgets", "warning")
+    return chosen
 
 
 def _bar(reference: Reference, unsearched: Trial, config: SearchConfig) -> Reference:

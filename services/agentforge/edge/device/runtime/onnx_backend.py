@@ -18,6 +18,8 @@ class OnnxBackend:
         """`threads` 0: as many as there are cores."""
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+        # Its threads would wait for the next step by spinning: a core of the device, and its heat, for nothing.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3  # its warnings concern devices that were not asked for
         try:
             self._session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
