@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -56,7 +57,8 @@ def test_children_killed_at_random_instants(tmp_path: Path, seed: int) -> None:
         while not over.is_set() and killed < 25:
             time.sleep(random.random() * 0.03)
             for each in own.children():
-                each.kill()
+                with contextlib.suppress(psutil.NoSuchProcess):  # it had ended by itself
+                    each.kill()
                 killed += 1
 
     thread = threading.Thread(target=kill)
