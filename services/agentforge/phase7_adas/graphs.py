@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -125,9 +125,8 @@ def _scan(start: Start, config: Int8Config, files: Files, ranges: dict[str, floa
         )
         return nats / count
 
-    judge: Callable[[Any], float] = loss
     try:
-        return sensitivity(onnx.load(files.path(TENSORRT)), quantised, judge)
+        return sensitivity(onnx.load(files.path(TENSORRT)), quantised, loss)
     finally:
         trial.unlink(missing_ok=True)
 

@@ -78,6 +78,7 @@ def write_model(directory: Path, start: Start, made: Made) -> None:
     told = {
         "config": resolved(start.config), "test": made.judged.values,
         "parity": {one.name: one.value for one in made.parity},
+        "int8": {"float": made.files.kept, "scan": [asdict(layer) for layer in made.files.scan]},
     }  # fmt: skip
     (directory / "training.json").write_bytes(canonical_json({"adas": told, "tokenizer": start.codec.digest}))
     if made.found is not None:

@@ -22,7 +22,7 @@ def small(**changes: Any) -> Record:
             "final": {"steps": 3, "checkpoint_every": 2, **_TRAINING},
             "budgets": {"accuracy_lost": 1.0, "nats_lost": None},
         },
-        "export": {"int8": {"items": 8, "sensitivity": 0}},
+        "export": {"int8": {"items": 8, "sensitivity": 2}},
         "package": {"prompts": 2, "tokens": 4},
         "profile": {"steps": 5, "devices": ["agx-xavier"], "this_cpu": False},
         "evaluation": {"test_items": 10},

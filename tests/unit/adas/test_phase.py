@@ -68,6 +68,8 @@ def test_the_model_has_its_card_its_front_and_what_belonged_to_it(packed: Attemp
     assert {"README.md", "front.json", "training.json", "tokenizer.json"} <= set(packed.files)
     front = json.loads(packed.files["front.json"])
     assert front["chosen"] in front["front"]
+    scan = json.loads(packed.files["training.json"])["adas"]["int8"]["scan"]
+    assert {"layers.0.attention.qkv", "lm_head"} <= {one["unit"] for one in scan}
     card = packed.files["README.md"].decode()
     assert "A search kept" in card
     assert "cpu_4bit" in card
