@@ -99,7 +99,7 @@ def _search(
                 method="unsearched less chosen, test items"),
         stated(f"{text}: accuracy, unsearched and trained as long", _values(alone, "model/accuracy"), "1"),
         at_most(f"{text}: the whole phase takes a minute at most", SECONDS, [one["seconds"] for one in every], "s",
-                method="tiny preset, 750 test items for the preset's 180, beside another such run"),
+                method="tiny preset, 750 test items for the preset's 180, three such runs at once on two cores"),
     ]  # fmt: skip
 
 
