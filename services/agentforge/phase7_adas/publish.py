@@ -17,7 +17,7 @@ from agentforge.phase7_adas.analyse import Analysis
 from agentforge.phase7_adas.analysis.roofline import compare
 from agentforge.phase7_adas.graphs import PLAIN, Files
 from agentforge.phase7_adas.judging import INPUT, MODEL, SAME, Judged, who
-from agentforge.phase7_adas.search.search import Found
+from agentforge.phase7_adas.search.search import AS_IT_CAME, Found
 from agentforge.phase7_adas.staging import ARCHIVE, Told, model_digest, packed, stage
 from agentforge.phase7_adas.start import Start
 
@@ -154,6 +154,8 @@ def _card(start: Start, made: Made) -> str:
 def _searched(found: Found | None) -> str:
     if found is None:
         return ""
+    if found.record["weights"] == AS_IT_CAME:
+        return " A search found nothing smaller that keeps its budgets: this is the input as it came."
     told = {one.name.removeprefix("adas/search/chosen/"): one.value for one in found.measured}
     genes = ", ".join(f"{name} {value}" for name, value in found.chosen.genes.items())
     return _SEARCHED.format(parameters=told["parameters"], flops=told["flops"], genes=genes)

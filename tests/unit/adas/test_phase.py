@@ -15,6 +15,7 @@ from agentforge.edge.package.verify import verify_package
 from agentforge.kit.errors import RunFailed
 from agentforge.phase7_adas import parity
 from agentforge.phase7_adas.admission import KEY_VARIABLE
+from agentforge.phase7_adas.search.search import AS_JUDGED, LONGER
 from agentforge.phase7_adas.staging import ARCHIVE
 from tests.attempts import Attempt, Killed, Record
 from tests.unit.adas.phases import ask
@@ -68,6 +69,7 @@ def test_the_model_has_its_card_its_front_and_what_belonged_to_it(packed: Attemp
     assert {"README.md", "front.json", "training.json", "tokenizer.json"} <= set(packed.files)
     front = json.loads(packed.files["front.json"])
     assert front["chosen"] in front["front"]
+    assert front["weights"] in (LONGER, AS_JUDGED)
     scan = json.loads(packed.files["training.json"])["adas"]["int8"]["scan"]
     assert {"layers.0.attention.qkv", "lm_head"} <= {one["unit"] for one in scan}
     card = packed.files["README.md"].decode()

@@ -27,6 +27,9 @@ from agentforge.phase7_adas.search.space import Genes, Space, architecture, spac
 from agentforge.phase7_adas.search.weights import round_weights
 from agentforge.train.machine import settled
 
+# Which weights of the chosen one were kept: the selection split decides.
+LONGER, AS_JUDGED, AS_IT_CAME = "healed for longer", "as the search judged them", "as they came"
+
 
 @dataclass(frozen=True)
 class Found:
@@ -53,13 +56,13 @@ def search(context: Context, start: Start, config: SearchConfig) -> Found:
         chosen = _chosen(context, diary.trials, reference, config, times)
     if chosen is None:
         came = bench.trial(0, space.unsearched, bench.input)
-        model, bits, chosen = copy.deepcopy(start.model), dict[str, int](), came
+        model, bits, chosen, weights = copy.deepcopy(start.model), dict[str, int](), came, AS_IT_CAME
     else:
-        model, bits = finish(context, bench, chosen, diary, space.unsearched)
+        model, bits, weights = finish(context, bench, chosen, diary, space.unsearched)
     found = measurements(diary.trials, chosen, reference, times, len(bench.items))
     for one in found:
         context.measure(one)
-    record = front_record(diary.trials, chosen, reference, space, config)
+    record = front_record(diary.trials, chosen, reference, space, config) | {"weights": weights}
     return Found(model, chosen, bits, record, found, times)
 
 
@@ -151,21 +154,21 @@ def _measured(bench: Bench, space: Space, every: Sequence[Trial]) -> dict[str, A
 
 def finish(
     context: Context, bench: Bench, chosen: Trial, diary: Diary, unsearched: Genes
-) -> tuple[Any, dict[str, int]]:
+) -> tuple[Any, dict[str, int], str]:
     """The chosen one, healed for longer; or as the search judged it, where selection says that longer was worse."""
     model = healed_for_longer(context, bench, chosen, diary)
     bits = round_weights(model, chosen.genes)
     longer = bench.worth(model)
     if chosen.genes == unsearched and not (better(longer, bench.input) or better(chosen.worth, bench.input)):
-        return copy.deepcopy(bench.start.model), {}
+        return copy.deepcopy(bench.start.model), {}, AS_IT_CAME
     if better(longer, chosen.worth):
-        return model, bits
+        return model, bits, LONGER
     context.log(
         "longer healing made it worse on the selection split: it stays as the search judged it "
         f"({chosen.worth.accuracy:.3f} to {longer.accuracy:.3f}, {chosen.worth.nats:.3f} to {longer.nats:.3f} nats)"
     )
     model = bench.healed(chosen.number, chosen.genes)
-    return model.eval(), round_weights(model, chosen.genes)
+    return model.eval(), round_weights(model, chosen.genes), AS_JUDGED
 
 
 def better(one: Worth, other: Worth) -> bool:
