@@ -7,7 +7,8 @@ from pathlib import Path
 import grimp
 
 ROOT = Path(__file__).parents[2]
-SHARED = tuple(f"agentforge.{room}" for room in ("kit", "models", "data", "train", "tools", "edge"))
+ROOMS = ("kit", "models", "data", "train", "tools", "edge", "codecs", "shrink")
+SHARED = tuple(f"agentforge.{room}" for room in ROOMS)
 CALLERS = ("agentforge.cli", "agentforge.client", "agentforge_gateway")
 
 

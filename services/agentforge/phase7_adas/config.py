@@ -10,7 +10,8 @@ from agentforge.data.config import FamiliesConfig
 from agentforge.kit.config import StrictModel, TeamConfig, Unfit
 from agentforge.kit.phase import PhaseSpec, Slot
 from agentforge.phase7_adas.configs.export import ExportConfig, PackageConfig, ProfileConfig, known_device
-from agentforge.phase7_adas.configs.search import HealingConfig, SearchConfig
+from agentforge.phase7_adas.configs.search import SearchConfig
+from agentforge.shrink.config import HealingConfig
 from agentforge.train.config import TrainConfig
 
 _MANY = 1_000_000
@@ -69,5 +70,5 @@ PHASE = PhaseSpec(
         Slot("adas_deployment_package", "package", description="adas_deployment_package.tar.gz."),
         Slot("adas_performance_profile", "report", description="What was measured, and what estimated."),
     ),
-    stands_on=("agentforge.models", "agentforge.data", "agentforge.train", "agentforge.edge"),
+    stands_on=("agentforge.models", "agentforge.data", "agentforge.train", "agentforge.edge", "agentforge.shrink"),
 )

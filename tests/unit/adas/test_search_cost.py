@@ -50,10 +50,10 @@ def test_bytes_of_a_ternary_model_are_those_of_its_packed_file(tmp_path: Path) -
 def test_zeros_are_where_they_cost_least_and_stay_there() -> None:
     import copy
 
-    from agentforge.phase7_adas.search.weights import Zeros, kept, stored_bytes
+    from agentforge.phase7_adas.search.weights import kept, stored_bytes, zeros
 
     model = copy.deepcopy(llama())
-    part = Zeros(model, {"sparsity": "2:4"})
+    part = zeros(model, {"sparsity": "2:4"})
     weight = model.model.layers[0].mlp.up_proj.weight
     assert ((weight.view(-1, 4) != 0).sum(-1) == 2).all()
     with torch.no_grad():

@@ -37,7 +37,7 @@ def test_the_front_has_whom_nobody_beats_and_no_diverged_one() -> None:
 
 
 def test_the_volume_is_what_darts_find() -> None:
-    from agentforge.phase7_adas.search.front import volume
+    from agentforge.shrink.pareto import volume
 
     dice = random.Random(3)
     points = [tuple(dice.random() for _ in range(3)) for _ in range(6)]

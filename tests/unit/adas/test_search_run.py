@@ -127,19 +127,20 @@ def test_a_plain_llama_by_tpe_with_zeros_and_bits(tmp_path: Path) -> None:
 
 def test_who_is_asked_for_hangs_on_what_was_told_alone() -> None:
     """Both samplers, told by another object than asked: and all of a small space is found, each once."""
-    from agentforge.phase7_adas.search.optimise import Asker, key
+    from agentforge.phase7_adas.search.search import asker_of
     from agentforge.phase7_adas.search.space import Space
+    from agentforge.shrink.asking import key
     from tests.unit.adas.test_search_front import trial
 
     space = Space({"a": (3, 2, 1), "b": (2, 1)}, {})
     for algorithm in ("nsga2", "tpe"):
         asked = []
         for _ in range(2):
-            asker, known, rounds = Asker(space, config(algorithm=algorithm), 3), dict[str, Any](), []
+            asker, known, rounds = asker_of(space, config(algorithm=algorithm), 3), dict[str, Any](), []
             for batch in range(4):
                 fresh = asker.ask(batch, 2, known)
                 known |= {key(g): trial(0, 0.1 * int(g["a"]), int(g["a"]), int(g["b"])) for g in fresh}
-                asker.tell(known)
+                asker.tell({name: one.objectives for name, one in known.items()})
                 rounds.append(fresh)
             asked.append(rounds)
         assert asked[0] == asked[1]

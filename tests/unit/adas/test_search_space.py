@@ -76,8 +76,8 @@ def test_a_layer_that_adds_nothing_is_lost_without_a_loss_and_the_others_keep_th
     import copy
 
     from agentforge.data.splits import Split
-    from agentforge.phase7_adas.search.importance import nats
-    from agentforge.phase7_adas.search.slim import Cut, slimmed
+    from agentforge.shrink.importance import nats
+    from agentforge.shrink.slim import Cut, slimmed
 
     model = copy.deepcopy(llama())
     with torch.no_grad():
@@ -94,7 +94,7 @@ def test_a_layer_that_adds_nothing_is_lost_without_a_loss_and_the_others_keep_th
 
 
 def test_the_layer_whose_loss_is_least_missed_goes_first() -> None:
-    from agentforge.phase7_adas.search.importance import Importance
+    from agentforge.shrink.importance import Importance
 
     found = Importance([2.0, 1.5, 3.0, 1.5], [torch.tensor([0.1, 0.3, 0.2])])
     assert [found.best_layers(count) for count in (4, 3, 2, 1)] == [(0, 1, 2, 3), (0, 1, 2), (0, 2), (2,)]
@@ -115,7 +115,7 @@ def test_fewer_steps_are_what_the_model_says_when_it_infers_with_fewer() -> None
 
 def test_a_memory_goes_with_its_layer_and_slots_are_counted() -> None:
     from agentforge.models.ternary.linear import ternary_layers
-    from agentforge.phase7_adas.search.slim import Cut, slimmed
+    from agentforge.shrink.slim import Cut, slimmed
 
     model = ternary_titan()
     every = torch.arange(64)
@@ -133,7 +133,7 @@ def test_a_memory_goes_with_its_layer_and_slots_are_counted() -> None:
 def test_a_packed_model_is_refused_by_its_layer(tmp_path: Path) -> None:
     from agentforge.models.ternary.packed import Bits, save_packed
     from agentforge.models.ternary.unpacking import load_packed
-    from agentforge.phase7_adas.search.anatomy import anatomy
+    from agentforge.shrink.anatomy import anatomy
 
     save_packed(tmp_path, ternary_titan(), Bits())
     with pytest.raises(InvalidInput, match=r"layers\.0\.\S+ has codes and no latents"):

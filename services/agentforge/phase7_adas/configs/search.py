@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from agentforge.kit.config import StrictModel, Unfit
-from agentforge.train.config import TrainConfig
+from agentforge.shrink.config import FinalConfig, HealingConfig
 
 _MANY = 1_000_000  # beyond, a number of items or trials is a slip: it would only exhaust memory or patience
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -27,23 +27,6 @@ class SpaceConfig(StrictModel):
         ["2:4", "0.5"],
         description="Zeros in plain layers, besides none: two of four in a row, or this share of a matrix.",
     )
-
-
-class HealingConfig(TrainConfig):
-    """The usual rates are for models that know nothing: what is healed has learned already."""
-
-    steps: int = Field(40, ge=1, le=100_000_000, description="Optimiser steps.")
-    batch: int = Field(64, ge=1, le=_MANY, description="Rows of one forward pass.")
-    lr: float = Field(1e-3, gt=0, description="Learning rate of AdamW.")
-    embedding_lr: float | None = Field(5e-4, gt=0, description="AdamW's rate for token embeddings; null: lr.")
-    muon_lr: float = Field(0.005, gt=0, description="Learning rate of Muon, in units of orthogonal updates.")
-    warmup: int = Field(4, ge=0, description="Steps in which the learning rate rises from 0.")
-    checkpoint_every: int = Field(0, ge=0, description="Steps between checkpoints; 0: only when stopped.")
-
-
-class FinalConfig(HealingConfig):
-    steps: int = Field(200, ge=1, le=100_000_000, description="Optimiser steps.")
-    checkpoint_every: int = Field(100, ge=0, description="Steps between checkpoints; 0: only when stopped.")
 
 
 class BudgetsConfig(StrictModel):

@@ -16,9 +16,10 @@ from agentforge.phase7_adas.configs.search import SearchConfig
 from agentforge.phase7_adas.search.evaluate import Bench, Trial
 from agentforge.phase7_adas.search.front import hypervolume
 from agentforge.phase7_adas.search.latency import latencies
-from agentforge.phase7_adas.search.optimise import Asker, key
-from agentforge.phase7_adas.search.space import Genes, Space, architecture, space_of
+from agentforge.phase7_adas.search.search import asker_of
+from agentforge.phase7_adas.search.space import Space, architecture, space_of
 from agentforge.phase7_adas.start import Start
+from agentforge.shrink.asking import Asker, Genes, key
 from agentforge.train.loading import load_model
 from agentforge.train.machine import settled
 
@@ -71,18 +72,18 @@ def _all(space: Space) -> list[Genes]:
 def _searches(
     table: Mapping[str, Trial], space: Space, config: SearchConfig, most: int, count: int
 ) -> list[list[Trial]]:
-    return [searched(table, Asker(space, config, seed), most) for seed in range(count)]
+    return [searched(table, asker_of(space, config, seed), config.batch, most) for seed in range(count)]
 
 
-def searched(table: Mapping[str, Trial], asker: Asker, most: int) -> list[Trial]:
+def searched(table: Mapping[str, Trial], asker: Asker, size: int, most: int) -> list[Trial]:
     """As search.run_trials, with the table for the training. Fewer where nothing new is asked for."""
     known: dict[str, Trial] = {}
     for batch in itertools.count():
-        fresh = asker.ask(batch, min(asker.config.batch, most - len(known)), known)
+        fresh = asker.ask(batch, min(size, most - len(known)), known)
         known |= {key(genes): table[key(genes)] for genes in fresh}
         if not fresh or len(known) == most:
             return list(known.values())
-        asker.tell(known)
+        asker.tell({name: one.objectives for name, one in known.items()})
     raise AssertionError("batches do not end")
 
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from torch import nn
 
-from agentforge.phase7_adas.search.anatomy import anatomy
-from agentforge.phase7_adas.search.space import Genes
 from agentforge.phase7_adas.search.weights import stored_bytes
+from agentforge.shrink.anatomy import anatomy
+from agentforge.shrink.asking import Genes
 from agentforge.train.state import own_tensors
 
 

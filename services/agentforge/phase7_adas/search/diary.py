@@ -13,7 +13,7 @@ from agentforge.kit.errors import DataLoss
 from agentforge.kit.measure import Measurement
 from agentforge.phase7_adas.search.evaluate import Trial
 from agentforge.phase7_adas.search.front import Latency
-from agentforge.phase7_adas.search.space import Genes
+from agentforge.shrink.asking import Genes
 from agentforge.train.state import load_json, save_json
 
 _FILE, _FINAL = "search.json", "final"

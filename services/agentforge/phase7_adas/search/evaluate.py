@@ -12,13 +12,14 @@ from agentforge.kit.errors import FailedPrecondition
 from agentforge.kit.rng import Rng
 from agentforge.models.ternary.linear import frozen
 from agentforge.phase7_adas.configs.search import SearchConfig
-from agentforge.phase7_adas.search.anatomy import anatomy
 from agentforge.phase7_adas.search.cost import Cost, cost_of
-from agentforge.phase7_adas.search.heal import Start, heal
-from agentforge.phase7_adas.search.importance import Importance, loss_without, unit_norms
-from agentforge.phase7_adas.search.slim import Cut, cut_of, slimmed
-from agentforge.phase7_adas.search.space import Genes
-from agentforge.phase7_adas.search.weights import round_weights
+from agentforge.phase7_adas.search.space import cut_of
+from agentforge.phase7_adas.search.weights import round_weights, zeros
+from agentforge.shrink.anatomy import anatomy
+from agentforge.shrink.asking import Genes
+from agentforge.shrink.healing import Start, heal
+from agentforge.shrink.importance import Importance, loss_without, unit_norms
+from agentforge.shrink.slim import Cut, slimmed
 from agentforge.train.judging import judged
 
 FLAWED = -1.0  # of a candidate whose training diverged: no loss is below 0
@@ -125,8 +126,8 @@ class Bench:
         """As the candidate of this number was when it was judged, but for its rounding to bits."""
         model, config = self.made(genes), self.config
         heal(
-            self.start, model, genes, config.healing,
-            number=number, distillation=config.distillation, dice=self.dice(number),
+            self.start, model, zeros(model, genes), config.healing,
+            number=number, distillation=config.distillation, dice=self.dice(number), name=f"adas/search/{number}",
         )  # fmt: skip
         return model
 

@@ -9,8 +9,7 @@ from agentforge.kit.errors import FailedPrecondition
 from agentforge.phase7_adas.configs.search import BudgetsConfig
 from agentforge.phase7_adas.search.cost import Cost
 from agentforge.phase7_adas.search.evaluate import Trial, Worth
-
-Point = tuple[float, ...]  # all lower is better
+from agentforge.shrink.pareto import Point, dominates, volume
 
 
 @dataclass(frozen=True)
@@ -40,10 +39,6 @@ def front(trials: Sequence[Trial]) -> list[Trial]:
     return sorted(kept, key=lambda trial: (*_lower(trial), trial.number))
 
 
-def dominates(one: Point, other: Point) -> bool:
-    return all(a <= b for a, b in zip(one, other, strict=True)) and one != other
-
-
 def hypervolume(trials: Sequence[Trial], reference: Cost) -> float:
     """Share of the box between nothing wrong at no cost, and nothing right at the input's."""
     points = [
@@ -51,19 +46,6 @@ def hypervolume(trials: Sequence[Trial], reference: Cost) -> float:
         for trial in front(trials)
     ]
     return volume([point for point in points if max(point) < 1], (1.0, 1.0, 1.0))
-
-
-def volume(points: Sequence[Point], corner: Point) -> float:
-    """Of what the points dominate below the corner: slices along the last axis, each one dimension less."""
-    if not points:
-        return 0.0
-    if len(corner) == 1:
-        return corner[0] - min(point[0] for point in points)
-    heights = sorted({point[-1] for point in points})
-    total = 0.0
-    for low, high in zip(heights, [*heights[1:], corner[-1]], strict=True):
-        total += (high - low) * volume([point[:-1] for point in points if point[-1] <= low], corner[:-1])
-    return total
 
 
 def misses(

@@ -19,12 +19,12 @@ from agentforge.phase7_adas.configs.search import SearchConfig
 from agentforge.phase7_adas.search.diary import Context, Diary, FinalContext, table
 from agentforge.phase7_adas.search.evaluate import Bench, Trial, Worth
 from agentforge.phase7_adas.search.front import Latency, Reference, choose, front, kept_by_input
-from agentforge.phase7_adas.search.heal import Start, healing
 from agentforge.phase7_adas.search.latency import latencies
-from agentforge.phase7_adas.search.optimise import Asker, key
 from agentforge.phase7_adas.search.report import measurements
-from agentforge.phase7_adas.search.space import Genes, Space, architecture, space_of
-from agentforge.phase7_adas.search.weights import round_weights
+from agentforge.phase7_adas.search.space import Space, architecture, space_of
+from agentforge.phase7_adas.search.weights import round_weights, zeros
+from agentforge.shrink.asking import Asker, Genes, key
+from agentforge.shrink.healing import Start, healing
 from agentforge.train.machine import settled
 
 # Which weights of the chosen one were kept: the selection split decides.
@@ -92,7 +92,7 @@ def _bar(reference: Reference, unsearched: Trial, config: SearchConfig) -> Refer
 def run_trials(context: Context, bench: Bench, space: Space, diary: Diary) -> None:
     """Until there are as many as were asked for, or nothing new is asked for."""
     config = bench.config
-    asker = Asker(space, config, bench.seed)
+    asker = asker_of(space, config, bench.seed)
     known: dict[str, Trial] = {}
     batch = 0
     while len(diary.trials) < config.trials:
@@ -102,9 +102,16 @@ def run_trials(context: Context, bench: Bench, space: Space, diary: Diary) -> No
             break
         for trial in _evaluated(context, bench, fresh, diary):
             known[key(trial.genes)] = trial
-        asker.tell(known)
+        asker.tell({name: one.objectives for name, one in known.items()})
         batch += 1
         context.sample("adas/search/front", {"trials": len(diary.trials), "front": table(front(diary.trials), {})})
+
+
+def asker_of(space: Space, config: SearchConfig, seed: int) -> Asker:
+    return Asker(
+        space.choices, ("maximize", "minimize", "minimize"),  # as Trial.objectives
+        algorithm=config.algorithm, population=config.population, seed=seed, name="adas/search",
+    )  # fmt: skip
 
 
 def _evaluated(context: Context, bench: Bench, fresh: Sequence[Genes], diary: Diary) -> list[Trial]:
@@ -181,7 +188,7 @@ def healed_for_longer(context: Context, bench: Bench, chosen: Trial, diary: Diar
     config = bench.config
     model = bench.made(chosen.genes)
     training = healing(
-        bench.start, model, chosen.genes, config.final,
+        bench.start, model, zeros(model, chosen.genes), config.final,
         number=config.trials, distillation=config.distillation, name="adas/search/final",
     )  # fmt: skip
     if diary.final is not None:

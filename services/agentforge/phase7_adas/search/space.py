@@ -9,15 +9,16 @@ from typing import Any
 
 from agentforge.models.ternary.linear import ternary_layers
 from agentforge.phase7_adas.configs.search import SpaceConfig
-from agentforge.phase7_adas.search.anatomy import ATTENTION, EMBEDDINGS, MEMORY, MLP, Anatomy, anatomy, matrices
+from agentforge.shrink.anatomy import ATTENTION, EMBEDDINGS, MEMORY, MLP, Anatomy, anatomy, matrices
+from agentforge.shrink.asking import Genes
+from agentforge.shrink.importance import Importance
+from agentforge.shrink.slim import Cut
 
 LAYERS, WIDTH, STEPS, SLOTS, SPARSITY = "layers", "mlp_units", "act_steps", "memory_slots", "sparsity"
 BITS = "bits."  # before a group of plain matrices
 DENSE, TWO_OF_FOUR, AS_IT_CAME = "none", "2:4", 0
 ARCHITECTURE = (LAYERS, WIDTH, STEPS, SLOTS)  # what a decode step's time depends on here
 _UNITS = 8  # MLP units come in eights, so that rows fill vectors
-
-Genes = dict[str, int | str]
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,14 @@ def space_of(model: Any, config: SpaceConfig) -> Space:
     else:
         absent[SPARSITY] = "all its layers are ternary: their zeros cost 2 bits as all else"
     return Space({gene: values for gene, values in found.items() if len(values) > 1}, absent)
+
+
+def cut_of(genes: Genes, parts: Anatomy, importance: Importance) -> Cut:
+    layers = importance.best_layers(int(genes.get(LAYERS, parts.layers)))
+    width = int(genes.get(WIDTH, parts.width))
+    units = {layer: importance.best_units(layer, width) for layer in layers}
+    steps, slots = genes.get(STEPS), genes.get(SLOTS)
+    return Cut(layers, units, None if steps is None else int(steps), None if slots is None else int(slots))
 
 
 def sparsity_of(genes: Genes) -> str:

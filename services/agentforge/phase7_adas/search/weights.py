@@ -15,39 +15,22 @@ from torch import Tensor
 
 from agentforge.models.ternary.linear import BitLinear, ternary_layers
 from agentforge.models.ternary.tables import SPAN, quantise_table, table
-from agentforge.phase7_adas.search.anatomy import EMBEDDINGS, anatomy, matrices
-from agentforge.phase7_adas.search.space import DENSE, TWO_OF_FOUR, Genes, bits_of, sparsity_of
-from agentforge.train.parts import Part
+from agentforge.phase7_adas.search.space import DENSE, TWO_OF_FOUR, bits_of, sparsity_of
+from agentforge.shrink.anatomy import EMBEDDINGS, anatomy, matrices
+from agentforge.shrink.asking import Genes
+from agentforge.shrink.masks import Zeros, all_but, two_of_four
 from agentforge.train.state import own_tensors
 
 
-class Zeros(Part):
-    """Weights that were made zero stay so through a training."""
-
-    def __init__(self, model: Any, genes: Genes) -> None:
-        self._kept: list[tuple[Tensor, Tensor]] = []
-        share = sparsity_of(genes)
-        for name in [] if share == DENSE else _projections(model):
-            weight = model.get_parameter(name)
-            self._kept.append((weight, kept(weight.detach(), share)))
-        self.after_step(0, 0.0)
-
-    @torch.no_grad()
-    def after_step(self, step: int, share: float) -> None:
-        for weight, kept_OI in self._kept:
-            weight *= kept_OI
+def zeros(model: Any, genes: Genes) -> Zeros:
+    share = sparsity_of(genes)
+    names = [] if share == DENSE else _projections(model)
+    return Zeros(model, {name: kept(model.get_parameter(name).detach(), share) for name in names})
 
 
 def kept(w_OI: Tensor, share: str) -> Tensor:
     """Where the largest weights are: two of four in a row, or all but this share of the matrix."""
-    size_OI = w_OI.abs()
-    if share == TWO_OF_FOUR:
-        fours = size_OI.view(len(w_OI), -1, 4)
-        best = fours.argsort(dim=-1, descending=True, stable=True)[..., :2]
-        return torch.zeros_like(fours, dtype=torch.bool).scatter(-1, best, True).view_as(w_OI)
-    most = round((1 - float(share)) * w_OI.numel())
-    best = size_OI.flatten().argsort(descending=True, stable=True)[:most]
-    return torch.zeros(w_OI.numel(), dtype=torch.bool, device=w_OI.device).scatter(0, best, True).view_as(w_OI)
+    return two_of_four(w_OI.abs()) if share == TWO_OF_FOUR else all_but(w_OI.abs(), float(share))
 
 
 @torch.no_grad()

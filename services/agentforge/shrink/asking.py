@@ -6,17 +6,19 @@ what they were told: so a resumed search, which is told the same, asks the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
 
 from agentforge.kit.errors import MissingTool
 from agentforge.kit.rng import Rng
-from agentforge.phase7_adas.configs.search import SearchConfig
-from agentforge.phase7_adas.search.evaluate import Trial
-from agentforge.phase7_adas.search.space import Genes, Space
+
+Algorithm = Literal["nsga2", "tpe", "random"]
+Direction = Literal["maximize", "minimize"]
+Genes = dict[str, int | str]
+Choices = Mapping[str, tuple[int | str, ...]]
+"""Of each gene, in order, from the most to the least. The first of all together are tried first."""
 
 _SEEDS = 2**32
-_DIRECTIONS = ("maximize", "minimize", "minimize")  # as Trial.objectives
 _PATIENCE = 16  # asks for each candidate of a batch: beyond, what is left is hardly ever asked for
 
 
@@ -25,14 +27,20 @@ def key(genes: Genes) -> str:
 
 
 class Asker:
-    def __init__(self, space: Space, config: SearchConfig, seed: int) -> None:
-        self.space, self.config, self.seed = space, config, seed
+    """`name`: of its randomness. `population`: of a generation (nsga2), or of random ones at first (tpe)."""
+
+    def __init__(
+        self, choices: Choices, directions: Sequence[Direction], *,
+        algorithm: Algorithm, population: int, seed: int, name: str,
+    ) -> None:  # fmt: skip
+        self.choices, self.algorithm, self.population = choices, algorithm, population
+        self.seed, self.name = seed, name
         self._optuna = _optuna()
-        self._study = self._optuna.create_study(directions=list(_DIRECTIONS), sampler=self._sampler(0))
-        self._study.enqueue_trial(dict.fromkeys(space.choices, 0))
+        self._study = self._optuna.create_study(directions=list(directions), sampler=self._sampler(0))
+        self._study.enqueue_trial(dict.fromkeys(choices, 0))
         self._asked: list[tuple[Any, Genes]] = []
 
-    def ask(self, batch: int, count: int, known: Mapping[str, Trial]) -> list[Genes]:
+    def ask(self, batch: int, count: int, known: Mapping[str, Any]) -> list[Genes]:
         """Up to `count` candidates that are not known; none where nothing new is asked for."""
         self._study.sampler = self._sampler(batch)
         self._asked, fresh = [], dict[str, Genes]()
@@ -46,34 +54,35 @@ class Asker:
                 break
         return list(fresh.values())
 
-    def tell(self, known: Mapping[str, Trial]) -> None:
-        """Of all that were asked for; who was asked for twice was evaluated once."""
+    def tell(self, objectives: Mapping[str, Sequence[float]]) -> None:
+        """Of all that were asked for, by key; who was asked for twice was evaluated once."""
         for trial, genes in self._asked:
-            self._study.tell(trial, known[key(genes)].objectives)
+            self._study.tell(trial, list(objectives[key(genes)]))
 
     def _genes(self, trial: Any) -> Genes:
-        """Choices are in order, from the most to the least: a number says which."""
-        choices = self.space.choices.items()
+        """A number says which of the choices."""
+        choices = self.choices.items()
         return {gene: values[trial.suggest_int(gene, 0, len(values) - 1)] for gene, values in choices}
 
     def _sampler(self, batch: int) -> Any:
-        samplers, population = self._optuna.samplers, self.config.population
-        seed = Rng(self.seed, "adas/search/ask", self.config.algorithm, batch).seed % _SEEDS
+        samplers, population = self._optuna.samplers, self.population
+        seed = Rng(self.seed, f"{self.name}/ask", self.algorithm, batch).seed % _SEEDS
         made: dict[str, Callable[[], Any]] = {
             "nsga2": lambda: samplers.NSGAIISampler(population_size=population, seed=seed),
             "tpe": lambda: samplers.TPESampler(n_startup_trials=population, seed=seed, constant_liar=True),
             "random": lambda: samplers.RandomSampler(seed=seed),
         }
-        return made[self.config.algorithm]()
+        return made[self.algorithm]()
 
 
 def _optuna() -> Any:
     try:
         import optuna
     except ImportError as error:
-        step = "Install agentforge[adas]."
-        raise MissingTool(
-            "the search is Optuna's, which is not installed", field="optuna", next_step=step
-        ) from error
+        message, step = (
+            "the search is Optuna's, which is not installed",
+            "Install it: pip install 'agentforge[search]'.",
+        )
+        raise MissingTool(message, field="optuna", next_step=step) from error
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     return optuna

@@ -14,9 +14,7 @@ from torch import Tensor
 
 from agentforge.models.ternary.convert import swap
 from agentforge.models.ternary.linear import ternary_layers
-from agentforge.phase7_adas.search.anatomy import Anatomy, anatomy
-from agentforge.phase7_adas.search.importance import Importance
-from agentforge.phase7_adas.search.space import LAYERS, SLOTS, STEPS, WIDTH, Genes
+from agentforge.shrink.anatomy import Anatomy, anatomy
 from agentforge.train.state import own_tensors, put_tensors
 
 
@@ -28,14 +26,6 @@ class Cut:
     units: dict[int, Tensor]  # by old layer: sorted places
     steps: int | None
     slots: int | None
-
-
-def cut_of(genes: Genes, parts: Anatomy, importance: Importance) -> Cut:
-    layers = importance.best_layers(int(genes.get(LAYERS, parts.layers)))
-    width = int(genes.get(WIDTH, parts.width))
-    units = {layer: importance.best_units(layer, width) for layer in layers}
-    steps, slots = genes.get(STEPS), genes.get(SLOTS)
-    return Cut(layers, units, None if steps is None else int(steps), None if slots is None else int(slots))
 
 
 @torch.no_grad()

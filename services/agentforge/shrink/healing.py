@@ -1,4 +1,4 @@
-"""The training that a candidate is given: short in the search, longer for the one that is chosen."""
+"""The training that a smaller model is given: short in a search, longer for the one that is chosen."""
 
 from __future__ import annotations
 
@@ -16,14 +16,13 @@ from agentforge.kit.audience import Quiet
 from agentforge.kit.ranks import Ranks
 from agentforge.kit.rng import Rng
 from agentforge.models.ternary.linear import frozen
-from agentforge.phase7_adas.configs.search import HealingConfig
-from agentforge.phase7_adas.search.space import Genes
-from agentforge.phase7_adas.search.weights import Zeros
+from agentforge.shrink.config import HealingConfig
+from agentforge.shrink.masks import Zeros
 from agentforge.train.loop import Batches, Training, model_loss
 
 
 class Start(Protocol):
-    """What the search begins with. `model` stays as it came."""
+    """What all smaller models come from. `model` stays as it came."""
 
     @property
     def model(self) -> Any: ...
@@ -58,20 +57,19 @@ class HealingLoss:
 
 
 def healing(
-    start: Start, model: Any, genes: Genes, config: HealingConfig, *, number: int, distillation: float, name: str
+    start: Start, model: Any, zeros: Zeros, config: HealingConfig, *, number: int, distillation: float, name: str
 ) -> Training:
     loss = HealingLoss(start.model.eval(), distillation)
-    parts = {"zeros": Zeros(model, genes)}
-    return Training(model, start.rows(number), config, name=name, loss_of=loss, parts=parts)
+    return Training(model, start.rows(number), config, name=name, loss_of=loss, parts={"zeros": zeros})
 
 
 def heal(
-    start: Start, model: Any, genes: Genes, config: HealingConfig, *, number: int, distillation: float, dice: Rng
-) -> None:
+    start: Start, model: Any, zeros: Zeros, config: HealingConfig, *,
+    number: int, distillation: float, dice: Rng, name: str,
+) -> None:  # fmt: skip
     """In place, by this rank alone: the others heal other candidates. `dice`: the candidate's own."""
-    name = f"adas/search/{number}"
     with torch.random.fork_rng():
         torch.manual_seed(dice.seed)
-        training = healing(start, model, genes, config, number=number, distillation=distillation, name=name)
+        training = healing(start, model, zeros, config, number=number, distillation=distillation, name=name)
         training.ranks = Ranks()
         training.run(Quiet())

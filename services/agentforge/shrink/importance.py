@@ -13,7 +13,7 @@ from agentforge.data.codec import Codec
 from agentforge.data.items import Item
 from agentforge.models.ternary.linear import BitLinear, frozen
 from agentforge.models.ternary.quantise import per_weight
-from agentforge.phase7_adas.search.anatomy import Anatomy
+from agentforge.shrink.anatomy import Anatomy
 from agentforge.train.evaluate import answer_nats
 
 

@@ -1,0 +1,1 @@
+"""Weights in few bytes: codecs, entropy coding, and one file for a whole model."""
