@@ -5,7 +5,7 @@ Decoders multiply and add single float32 numbers in a fixed order, so they give 
 
 from __future__ import annotations
 
-from typing import Any, Dict, NamedTuple, Tuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,6 +26,6 @@ class Payload(NamedTuple):
     """`settings`: what else a decoder must know, as JSON has it. The decoded tensor is float32 of this shape."""
 
     codec: str
-    shape: Tuple[int, ...]
-    settings: Dict[str, Any]
-    streams: Dict[str, Stream]
+    shape: tuple[int, ...]
+    settings: dict[str, Any]
+    streams: dict[str, Stream]
