@@ -1,4 +1,4 @@
-"""`agentforge verify`: what can be known here of a package for a device, or of a run's outputs, line by line."""
+"""`agentforge verify`: what can be known here of a package for a device, a run's outputs or a compressed model."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def verify(options: VerifyOptions) -> int:
     if not options.path.exists():
         message = f"there is nothing at {options.path}"
         raise NotFound(message, reason="PACKAGE_NOT_FOUND", field="path", next_step="Correct the path.")
-    found = _outputs(options) if options.path.is_dir() else None
+    found = (_outputs(options) or _compressed(options)) if options.path.is_dir() else None
     if found is None:
         found = _package(options)
     if options.as_json:
@@ -44,11 +44,27 @@ def _outputs(options: VerifyOptions) -> Verification | None:
     from agentforge.kit.paths import home
 
     found = verify_outputs(home(), options.path)
-    if found is not None and options.require_signature:
-        message = f"{options.path} is of a run, and runs do not sign; packages are signed"
+    if found is not None:
+        _check_unsigned(options, "of a run, and runs do not sign")
+    return found
+
+
+def _compressed(options: VerifyOptions) -> Verification | None:
+    from agentforge.train.directory import is_compressed
+
+    if not is_compressed(options.path):
+        return None
+    _check_unsigned(options, "a compressed model, which bears no signature")
+    from agentforge.cli.compressed import verify_compressed
+
+    return verify_compressed(options.path)
+
+
+def _check_unsigned(options: VerifyOptions, what: str) -> None:
+    if options.require_signature:
+        message = f"{options.path} is {what}; packages are signed"
         step = "Leave --require-signature out."
         raise InvalidInput(message, reason="CONFLICTING_OPTIONS", field="--require-signature", next_step=step)
-    return found
 
 
 def _package(options: VerifyOptions) -> Verification:

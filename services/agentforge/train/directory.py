@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError, safe_open
 
+from agentforge.codecs.container import FILE as FORGE
 from agentforge.data.tokenizer import check_tokenizer, read_backend
 from agentforge.kit.errors import DataLoss, InvalidInput, NotFound
 from agentforge.models.fields_titan import MODEL_TYPE
@@ -78,6 +79,15 @@ def is_packed(directory: Path) -> bool:
     return (directory / PACKED).is_file() and not any(directory.glob("model*.safetensors*"))
 
 
+def is_compressed(directory: Path) -> bool:
+    """Its weights are in one file that codecs have written, and not plain ones beside it, nor packed ones."""
+    return (
+        (directory / FORGE).is_file()
+        and not is_packed(directory)
+        and not any(directory.glob("model*.safetensors*"))
+    )
+
+
 def check_no_adapter(directory: Path) -> None:
     """For phases that would train, merge or round the base alone."""
     if (directory / ADAPTER / "adapter_config.json").is_file():
@@ -92,6 +102,10 @@ def check_weights(directory: Path) -> None:
         message = f"{directory} is packed: it holds codes, and not the latents that they were made from"
         step = "Take the model from before phase bitnet; chat and eval take this one."
         raise InvalidInput(message, reason="PACKED_MODEL", field=str(directory / PACKED), next_step=step)
+    if is_compressed(directory):
+        message = f"{directory} is compressed: its weights are rounded, and no longer those that were trained"
+        step = "Take the model that phase compression was given; chat and eval take this one."
+        raise InvalidInput(message, reason="COMPRESSED_MODEL", field=str(directory / FORGE), next_step=step)
     if any(directory.glob("*.safetensors")):
         return
     pickled = min((each for each in directory.iterdir() if each.suffix in (".bin", ".pt", ".pth")), default=None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from safetensors import SafetensorError
 from transformers import CONFIG_MAPPING, AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
+from agentforge.codecs.model import load_compressed
 from agentforge.data.tokenizer import check_fits, load_tokenizer
 from agentforge.kit.errors import DataLoss, InvalidInput
 from agentforge.models import TitanConfig  # registers our classes with the Auto classes
@@ -16,8 +18,10 @@ from agentforge.models.ternary import record
 from agentforge.models.ternary.unpacking import load_packed
 from agentforge.train.adapters import has_adapter, put_beside
 from agentforge.train.directory import (
+    check_no_adapter,
     check_trained_with,
     check_weights,
+    is_compressed,
     is_packed,
     model_directory,
     read_json,
@@ -48,7 +52,13 @@ def load_model(path: Path, *, trust_remote_code: bool = False) -> LoadedModel:
     tokenizer = _tokenizer(directory, trust_remote_code)
     check_fits(tokenizer, config.get_text_config().vocab_size)
     check_trained_with(directory, tokenizer)
-    model = _packed(directory) if is_packed(directory) else _plain(directory, config, trust_remote_code)
+    if is_packed(directory):
+        model = _packed(directory, load_packed)
+    elif is_compressed(directory):
+        check_no_adapter(directory)
+        model = _packed(directory, load_compressed)
+    else:
+        model = _plain(directory, config, trust_remote_code)
     model.to(device()).eval()
     # What the directory says about sampling is put aside, so that greedy is greedy for every model.
     model.generation_config = GenerationConfig(eos_token_id=tokenizer.eos_token_id)  # type: ignore[no-untyped-call]
@@ -90,9 +100,9 @@ def _tokenizer(directory: Path, trust: bool) -> PreTrainedTokenizerFast:
         raise DataLoss(message, reason="BROKEN_FILE", field="tokenizer.json") from error
 
 
-def _packed(directory: Path) -> Any:
+def _packed(directory: Path, load: Callable[[Path], Any]) -> Any:
     try:
-        return load_packed(directory)
+        return load(directory)
     except (OSError, RuntimeError, ValueError, AttributeError) as error:  # a config.json of another model
         message = f"{directory}: the packed weights do not fit the model in config.json: {error}"
         raise DataLoss(message, reason="BROKEN_FILE", field=str(directory)) from error

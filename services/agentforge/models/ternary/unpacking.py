@@ -23,17 +23,28 @@ from agentforge.models.ternary.trits import unpack_2bit, unpack_base3
 def load_packed(directory: Path) -> Any:
     """A Hugging Face model whose ternary layers stay packed. Nothing of their full size is ever made."""
     opened = open_packed(directory)
+    model = without_weights(directory)
+    for name, entry in opened.layout["linears"].items():
+        model.set_submodule(name, _layer(name, entry, opened))
+    put_in(directory / FILE, model, _plain(opened))
+    return model.eval()
+
+
+def without_weights(directory: Path) -> Any:
+    """The model of config.json, in float32, that takes no memory yet."""
     loader: Any = AutoModelForCausalLM
     with torch.device("meta"):
         model = loader.from_config(
             AutoConfig.from_pretrained(directory, local_files_only=True), dtype=torch.float32
         )
     _make_buffers(model)
-    for name, entry in opened.layout["linears"].items():
-        model.set_submodule(name, _layer(name, entry, opened))
-    _check(directory, model.load_state_dict(_plain(opened), strict=False, assign=True), model)
+    return model
+
+
+def put_in(file: Path, model: Any, tensors: dict[str, Tensor]) -> None:
+    """All weights but those of packed layers, from this file: neither too few nor too many of them."""
+    _check(file, model.load_state_dict(tensors, strict=False, assign=True), model)
     model.tie_weights()
-    return model.eval()
 
 
 def _make_buffers(model: Any) -> None:
@@ -67,13 +78,13 @@ def _plain(opened: Opened) -> dict[str, Tensor]:
     return plain
 
 
-def _check(directory: Path, found: Any, model: nn.Module) -> None:
+def _check(file: Path, found: Any, model: nn.Module) -> None:
     tied = set(getattr(model, "all_tied_weights_keys", {}))
     ours = ("packed", "scale_AG")
     missing = [n for n in found.missing_keys if n not in tied and n.rpartition(".")[2] not in ours]
     wrong = sorted([*missing, *found.unexpected_keys])
     if wrong:
-        message = f"{directory / FILE} is not of the model in config.json: they differ in {wrong[0]}"
+        message = f"{file} is not of the model in config.json: they differ in {wrong[0]}"
         raise DataLoss(message, reason="WEIGHTS_INCOMPLETE", field=wrong[0])
 
 
