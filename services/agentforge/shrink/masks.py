@@ -15,13 +15,14 @@ class Zeros(Part):
     """`kept`: by a weight's name, where it is not zero, in its shape."""
 
     def __init__(self, model: Any, kept: Mapping[str, Tensor]) -> None:
-        self._kept = [(model.get_parameter(name), mask) for name, mask in kept.items()]
+        self.kept = dict(kept)
+        self._weights = {name: model.get_parameter(name) for name in kept}
         self.after_step(0, 0.0)
 
     @torch.no_grad()
     def after_step(self, step: int, share: float) -> None:
-        for weight, kept_OI in self._kept:
-            weight *= kept_OI
+        for name, weight in self._weights.items():
+            weight *= self.kept[name]
 
 
 def two_of_four(size_OI: Tensor) -> Tensor:
