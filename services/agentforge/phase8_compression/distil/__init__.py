@@ -1,0 +1,1 @@
+"""Students: new, smaller models that learn what a teacher says of the same text."""
