@@ -17,7 +17,8 @@ from agentforge.phase7_adas.analyse import Analysis
 from agentforge.phase7_adas.analysis.roofline import compare
 from agentforge.phase7_adas.graphs import PLAIN, Files
 from agentforge.phase7_adas.judging import INPUT, MODEL, SAME, Judged, who
-from agentforge.phase7_adas.search.search import AS_IT_CAME, Found
+from agentforge.phase7_adas.search.finishing import AS_IT_CAME
+from agentforge.phase7_adas.search.search import Found
 from agentforge.phase7_adas.staging import ARCHIVE, Told, model_digest, packed, stage
 from agentforge.phase7_adas.start import Start
 

@@ -17,7 +17,8 @@ def small(**changes: Any) -> Record:
     config: Record = {
         "data": {"families": {"recall": [2]}, "length": 40},
         "search": {
-            "trials": 3, "batch": 3, "population": 2, "items": 10, "calibration": 8, "repeats": 3,
+            "trials": 3, "batch": 3, "population": 2, "items": 10, "confirm_items": 10,
+            "calibration": 8, "repeats": 3,
             "healing": {"steps": 2, **_TRAINING},
             "final": {"steps": 3, "checkpoint_every": 2, **_TRAINING},
             "budgets": {"accuracy_lost": 1.0, "nats_lost": None},

@@ -14,7 +14,8 @@ from tests import pico
 
 FAMILIES = {"recall": [2], "arithmetic": [1]}
 QUICK: dict[str, Any] = {
-    "trials": 4, "batch": 2, "population": 2, "items": 10, "calibration": 8, "repeats": 3, "context": 40,
+    "trials": 4, "batch": 2, "population": 2, "items": 10, "confirm_items": 20, "calibration": 8,
+    "repeats": 3, "context": 40,
     "healing": {"steps": 2, "batch": 4, "warmup": 0, "threads": 1},
     "final": {"steps": 3, "batch": 4, "warmup": 0, "threads": 1, "checkpoint_every": 1},
     "budgets": {"accuracy_lost": 1.0, "nats_lost": None},
@@ -97,3 +98,26 @@ def ternary_titan() -> Any:
 @functools.cache
 def llama() -> Any:
     return pico.with_noise(pico.llama(num_hidden_layers=3), 4).eval()
+
+
+@functools.cache
+def taught() -> Any:
+    """A Llama that has something to lose."""
+    from agentforge.kit.rng import Rng
+    from agentforge.shrink.config import HealingConfig
+    from agentforge.shrink.healing import heal
+    from agentforge.shrink.masks import Zeros
+
+    model: Any = pico.llama(num_hidden_layers=2)
+    rates = HealingConfig(steps=40, batch=4, warmup=0, lr=3e-3, muon_lr=0.02, threads=1)
+    heal(
+        Start(model),
+        model,
+        Zeros(model, {}),
+        rates,
+        number=1,
+        distillation=0.0,
+        dice=Rng(1, "taught"),
+        name="taught",
+    )
+    return model.eval()

@@ -15,7 +15,7 @@ from agentforge.edge.package.verify import verify_package
 from agentforge.kit.errors import RunFailed
 from agentforge.phase7_adas import parity
 from agentforge.phase7_adas.admission import KEY_VARIABLE
-from agentforge.phase7_adas.search.search import AS_JUDGED, LONGER
+from agentforge.phase7_adas.search.finishing import AS_JUDGED, LONGER
 from agentforge.phase7_adas.staging import ARCHIVE
 from tests.attempts import Attempt, Killed, Record
 from tests.unit.adas.phases import ask

@@ -1,4 +1,4 @@
-"""Who dominates whom, how much room there is, and the choice under budgets."""
+"""Who dominates whom, and how much room there is; settings that are refused."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from agentforge.kit.config import validate_config
-from agentforge.kit.errors import FailedPrecondition, InvalidInput
-from agentforge.phase7_adas.configs.search import BudgetsConfig, SearchConfig
+from agentforge.kit.errors import InvalidInput
+from agentforge.phase7_adas.configs.search import SearchConfig
 
 
 def trial(number: int, accuracy: float, size: int, flops: int, nats: float = 1.0) -> Any:
@@ -47,62 +47,16 @@ def test_the_volume_is_what_darts_find() -> None:
     assert volume([(0.5, 0.5, 0.5)], (1.0, 1.0, 1.0)) == 0.125
 
 
-def test_the_smallest_that_keeps_the_budgets_is_chosen() -> None:
-    from agentforge.phase7_adas.search.front import Latency, choose
-
-    trials = [trial(0, 0.5, 100, 100), trial(1, 0.49, 50, 60), trial(2, 0.3, 10, 10), trial(3, 0.48, 49, 40)]
-
-    def pick(budgets: BudgetsConfig, slow: dict[int, Latency]) -> int:
-        return choose(trials, input_(), budgets, slow).number
-
-    assert pick(BudgetsConfig(accuracy_lost=0.0), {}) == 0
-    assert pick(BudgetsConfig(accuracy_lost=0.05), {}) == 3
-    assert pick(BudgetsConfig(accuracy_lost=1.0), {}) == 2
-    slow = {
-        number: Latency(1.0, ratio, 0.0, 3, "torch") for number, ratio in ((0, 1.0), (1, 0.6), (2, 0.2), (3, 0.9))
-    }
-    assert pick(BudgetsConfig(accuracy_lost=0.05, latency=0.7), slow) == 1
-
-
-def test_the_nearest_is_named_where_none_keeps_them() -> None:
-    from agentforge.phase7_adas.search.front import choose
-
-    trials = [trial(0, 0.5, 100, 100), trial(1, 0.4, 50, 60), trial(2, 0.1, 10, 10)]
-    with pytest.raises(FailedPrecondition, match=r"trial 1 .*accuracy_lost 0\.2 where 0\.1 is allowed") as found:
-        choose(trials, input_(), BudgetsConfig(accuracy_lost=0.1, bytes=60), {})
-    assert found.value.reason == "BUDGET_NOT_REACHED"
-    assert found.value.field == "search.budgets.accuracy_lost"
-    with pytest.raises(FailedPrecondition, match="diverged"):
-        choose([trial(0, 0.0, 9, 9, nats=-1.0)], input_(), BudgetsConfig(), {})
-
-
 @pytest.mark.parametrize(
     ("values", "field"),
     [
         ({"batch": 9, "trials": 8}, "batch"), ({"space": {"mlp": [1.0]}}, "space.mlp"),
         ({"space": {"bits": [5]}}, "space.bits"), ({"algorithm": "grid"}, "algorithm"),
         ({"healing": {"steps": 3, "warmup": 4}}, "healing"), ({"budgets": {"latency": 0.0}}, "budgets.latency"),
+        ({"confirm_items": 9}, "confirm_items"), ({"budgets": {"margin": -1.0}}, "budgets.margin"),
     ],
 )  # fmt: skip
 def test_a_bad_value_is_named(values: dict[str, Any], field: str) -> None:
     with pytest.raises(InvalidInput) as found:
         validate_config(SearchConfig, values)
     assert any(one.field.startswith(field) for one in found.value.violations)
-
-
-def test_where_all_candidates_lose_too_much_the_input_stays_as_it_came() -> None:
-    from agentforge.phase7_adas.search.search import _chosen
-
-    told: list[str] = []
-
-    class Listening:
-        def log(self, message: str, level: str = "info") -> None:
-            told.append(message)
-
-    worse, listening = [trial(0, 0.1, 100, 100), trial(1, 0.1, 50, 50)], Listening()
-    free = validate_config(SearchConfig, {"budgets": {"nats_lost": None}})
-    assert _chosen(listening, worse, input_(), free, {}) is None  # type: ignore[arg-type]
-    assert "stays as it came" in told[0]
-    smaller = validate_config(SearchConfig, {"budgets": {"nats_lost": None, "bytes": 60}})
-    with pytest.raises(FailedPrecondition, match="none of 2 candidates"):
-        _chosen(listening, worse, input_(), smaller, {})  # type: ignore[arg-type]

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 import torch
 
-from agentforge.kit.errors import DataLoss
-from tests.unit.adas.searching import Context, Killed, Start, config, llama, ternary_titan
+from agentforge.kit.errors import DataLoss, FailedPrecondition
+from agentforge.phase7_adas.search.finishing import AS_IT_CAME
+from tests.unit.adas.searching import Context, Killed, Start, config, llama, taught, ternary_titan
 
 
 def go(directory: Path, make: Any = ternary_titan, kill_at: int | None = None, **told: Any) -> tuple[Any, Any]:
@@ -46,6 +47,10 @@ def test_it_tries_the_unsearched_and_others_once_and_tells_the_front(whole: tupl
     assert [len(one["front"]) for one in context.samples][-1] == len(found.record["front"])
     assert found.latencies.keys() == set(found.record["front"])
     assert all(one.ms > 0 and one.repeats == 3 for one in found.latencies.values())
+    confirmed = found.record["confirmed"]
+    assert len(confirmed["lost"]) == len(set(found.record["front"]) - {0})
+    assert confirmed["items"] == 22  # two of four sums are left
+    assert found.record["lost"].keys() == {"accuracy", "error", "nats"}
     names = {one.name for one in context.measured}
     assert {"adas/search/hypervolume", "adas/search/chosen/bytes", "adas/search/chosen/latency"} <= names
     json.dumps(found.record, allow_nan=False)
@@ -102,12 +107,34 @@ def test_killed_amid_the_candidates_and_resumed_it_ends_with_the_same_bytes(
     assert same(found, whole[0])
 
 
-def test_killed_amid_the_last_training_it_goes_on_there(tmp_path: Path, whole: Any) -> None:
+@pytest.mark.parametrize(("saves", "verdicts"), [(6, 1), (8, 2)])
+def test_killed_amid_finalists_or_the_last_training_it_goes_on_there(
+    tmp_path: Path, whole: Any, saves: int, verdicts: int
+) -> None:
+    """Four candidates, their latencies, a verdict of each finalist; then the training's steps."""
     with pytest.raises(Killed):
-        go(tmp_path, kill_at=6)
+        go(tmp_path, kill_at=saves)
+    latest = Context(tmp_path).latest()
+    assert len(json.loads((latest.path / "search.json").read_text())["verdicts"]) == verdicts
+    assert (latest.path / "final").is_dir() == (saves == 8)
     found, context = go(tmp_path)
     assert "goes on after 4 candidates" in context.logged
     assert same(found, whole[0])
+
+
+def test_where_all_candidates_lose_too_much_the_input_stays_as_it_came(tmp_path: Path) -> None:
+    strict = {"accuracy_lost": 0.0, "nats_lost": 0.0}
+    rates = {"steps": 2, "lr": 0.05, "muon_lr": 0.2, "batch": 4, "warmup": 0, "threads": 1}  # harm what was learned
+    told: dict[str, Any] = {"healing": rates, "final": rates, "trials": 2}
+    found, context = go(tmp_path / "free", taught, **told, budgets=strict)
+    assert found.record["weights"] == AS_IT_CAME
+    assert found.record["lost"] == {"accuracy": 0, "error": 0, "nats": 0}
+    assert any("stays as it came" in line for line in context.logged)
+    assert torch.equal(found.model.lm_head.weight, taught().lm_head.weight)
+    with pytest.raises(FailedPrecondition, match=r"nats_lost .* where 0 is allowed") as failed:
+        go(tmp_path / "smaller", taught, **told, budgets={**strict, "parameters": 0.99})
+    assert failed.value.reason == "BUDGET_NOT_REACHED"
+    assert failed.value.field == "search.budgets.nats_lost"
 
 
 def test_a_checkpoint_of_another_search_is_refused(tmp_path: Path, killed: Path) -> None:
@@ -167,4 +194,9 @@ def test_two_ranks_find_what_one_finds(tmp_path: Path, whole: Any) -> None:
     for one in ranks:
         one.join(120)
         assert one.exitcode == 0
-    assert [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2)] == [whole[0].record] * 2
+    first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2))
+    assert first == second
+    of_last = {"weights", "lost"}
+    assert {name: first[name] for name in first.keys() - of_last} == {
+        name: whole[0].record[name] for name in whole[0].record.keys() - of_last
+    }

@@ -39,6 +39,10 @@ class BudgetsConfig(StrictModel):
     accuracy_lost: float = Field(
         0.0, ge=0, le=1, description="Largest share of accuracy, mean over families, that is lost."
     )
+    margin: float = Field(
+        1.0, ge=0, le=10,
+        description="Standard errors of the loss, item by item, by which it must stay below what is allowed.",
+    )  # fmt: skip
     nats_lost: float | None = Field(
         0.12, ge=0, le=100, description="Most nats per answer token that are lost; null: any."
     )
@@ -69,7 +73,19 @@ class SearchConfig(StrictModel):
     distillation: float = Field(
         0.0, ge=0, le=1e6, description="Weight of the KL from the input's predictions, beside the items' loss."
     )
-    items: int = Field(100, ge=10, le=_MANY, description="Items of each family in the selection split.")
+    items: int = Field(
+        100,
+        ge=10,
+        le=_MANY,
+        description="Items of each family in the selection split that rank the candidates.",
+    )
+    confirm_items: int = Field(
+        400, ge=10, le=_MANY,
+        description="Others of each family in that split, which decide the choice; all where it has fewer.",
+    )  # fmt: skip
+    finalists: int = Field(
+        6, ge=1, le=_MANY, description="Candidates of the front that the choice is made from, the likeliest."
+    )
     calibration: int = Field(64, ge=8, le=_MANY, description="Items of each family that say what matters least.")
     evaluation_batch: int = Field(256, ge=1, le=_MANY, description="Items of one forward pass.")
     context: int = Field(64, ge=1, le=_MANY, description="Tokens seen by the one whose cost is counted and timed.")

@@ -65,6 +65,9 @@ def _numbers(line: Mapping[str, Any]) -> dict[str, float]:
     found = {one["name"].removeprefix("adas/"): one["value"] for one in line["measurements"]}
     if found.get("search/chosen/bytes") == 1:
         found.setdefault("search/chosen/latency", 1.0)
+    for one in line["measurements"]:
+        if one["name"] == "adas/lost":
+            found["lost_error"] = one["spread"]
     return {name: value for name, value in found.items() if not name.startswith(("cpu/", "search/front/"))}
 
 
@@ -93,6 +96,7 @@ def _search(
         ),
         at_most(f"{text}: at no less accuracy than the input's", 0, less, "1",
                 method="input less chosen, test items"),
+        *_confirmed(searched, text),
         stated(f"{text}: accuracy, input", _values(searched, "input/accuracy"), "1"),
         stated(f"{text}: accuracy, chosen", _values(searched, "model/accuracy"), "1"),
         at_most(f"{text}: nor than the unsearched one's, trained as long", 0, behind, "1",
@@ -100,6 +104,20 @@ def _search(
         stated(f"{text}: accuracy, unsearched and trained as long", _values(alone, "model/accuracy"), "1"),
         at_most(f"{text}: the whole phase takes a minute at most", SECONDS, [one["seconds"] for one in every], "s",
                 method="tiny preset, 750 test items for the preset's 180, three such runs at once on two cores"),
+    ]  # fmt: skip
+
+
+def _confirmed(searched: Sequence[Mapping[str, float]], text: str) -> list[Row]:
+    """What recordings from before the second selection do not have."""
+    if not all("lost_error" in one and "search/lost" in one for one in searched):
+        return []
+    return [
+        stated(f"{text}: standard error of one such loss", _values(searched, "lost_error"), "1",
+               method="item by item, test items"),
+        stated(f"{text}: smaller, faster, and no more lost than noise", _values(searched, "search/dominates"), "1",
+               method="1: at most 1.645 standard errors lost on test items; else 0"),
+        stated(f"{text}: accuracy lost on the items that decided the choice", _values(searched, "search/lost"), "1",
+               method="input less chosen, selection items that ranked no candidate"),
     ]  # fmt: skip
 
 

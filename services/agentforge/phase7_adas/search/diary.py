@@ -11,6 +11,7 @@ from agentforge.kit.audience import Audience
 from agentforge.kit.checkpoints import Checkpoint
 from agentforge.kit.errors import DataLoss
 from agentforge.kit.measure import Measurement
+from agentforge.phase7_adas.search.confirm import Verdict
 from agentforge.phase7_adas.search.evaluate import Trial
 from agentforge.phase7_adas.search.front import Latency
 from agentforge.shrink.asking import Genes
@@ -41,6 +42,7 @@ class Diary:
         self._read: list[Trial] = []  # of an earlier attempt
         self.trials: list[Trial] = []
         self.latencies: dict[int, Latency] | None = None  # measured once: a choice that hangs on it must not change
+        self.verdicts: dict[int, Verdict] = {}  # of finalists, by number
         self.final: Path | None = None
         found = context.checkpoints.latest()
         if found is not None and (found.path / _FILE).is_file():
@@ -59,7 +61,12 @@ class Diary:
         return replace(found, genes=genes)  # in the order of the space, as without a kill
 
     def save(self) -> None:
-        self._context.checkpoints.save(len(self.trials), self._write)
+        self._context.checkpoints.save(self.saves, self._write)
+
+    @property
+    def saves(self) -> int:
+        """So many parts of the search are done; steps of the last training come after them."""
+        return len(self.trials) + len(self.verdicts)
 
     def latency(self, found: dict[int, Latency]) -> None:
         self.latencies = found
@@ -69,13 +76,16 @@ class Diary:
         latencies = None
         if self.latencies is not None:
             latencies = {str(number): asdict(one) for number, one in self.latencies.items()}
-        save_json(directory / _FILE, {"trials": [one.record for one in self.trials], "latencies": latencies})
+        verdicts = {str(number): asdict(one) for number, one in self.verdicts.items()}
+        trials = [one.record for one in self.trials]
+        save_json(directory / _FILE, {"trials": trials, "latencies": latencies, "verdicts": verdicts})
 
     def _load(self, directory: Path) -> None:
         record: dict[str, Any] = load_json(directory / _FILE)
         self._read = [Trial.of_record(one) for one in record["trials"]]
         if record["latencies"] is not None:
             self.latencies = {int(number): Latency(**one) for number, one in record["latencies"].items()}
+        self.verdicts = {int(number): Verdict(**one) for number, one in record["verdicts"].items()}
         self.final = directory / _FINAL if (directory / _FINAL).is_dir() else None
 
 
@@ -95,7 +105,7 @@ class FinalContext:
             (directory / _FINAL).mkdir()
             write(directory / _FINAL)
 
-        self._context.checkpoints.save(len(self._diary.trials) + step, write_all)
+        self._context.checkpoints.save(self._diary.saves + step, write_all)
 
     def progress(self, done: int, total: int = 0, unit: str = "steps", message: str = "") -> None:
         self._context.progress(done, total, unit, message or "healing of the chosen one")

@@ -7,11 +7,13 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
+from agentforge.data.scoring import score_items
 from agentforge.data.splits import Split
 from agentforge.kit.errors import FailedPrecondition
 from agentforge.kit.rng import Rng
 from agentforge.models.ternary.linear import frozen
 from agentforge.phase7_adas.configs.search import SearchConfig
+from agentforge.phase7_adas.search.confirm import Loss, Verdict, loss_between, parted
 from agentforge.phase7_adas.search.cost import Cost, cost_of
 from agentforge.phase7_adas.search.space import cut_of
 from agentforge.phase7_adas.search.weights import round_weights, zeros
@@ -20,6 +22,7 @@ from agentforge.shrink.asking import Genes
 from agentforge.shrink.healing import Start, heal
 from agentforge.shrink.importance import Importance, loss_without, unit_norms
 from agentforge.shrink.slim import Cut, slimmed
+from agentforge.train.evaluate import answer_nats, answers
 from agentforge.train.judging import judged
 
 FLAWED = -1.0  # of a candidate whose training diverged: no loss is below 0
@@ -77,7 +80,8 @@ class Bench:
     def __init__(self, start: Start, config: SearchConfig, seed: int) -> None:
         self.start, self.config, self.seed = start, config, seed
         self.parts = anatomy(start.model)
-        self.items = start.items(Split.SELECTION, config.items)
+        every = start.items(Split.SELECTION, config.items + config.confirm_items)
+        self.items, self.fresh = parted(every, config.items)
         self._costs: dict[str, Cost] = {}
 
     @cached_property
@@ -98,6 +102,10 @@ class Bench:
     def input(self) -> Worth:
         """The model as it came."""
         return self.worth(self.start.model)
+
+    @cached_property
+    def input_verdict(self) -> Verdict:
+        return self.verdict(self.start.model)
 
     def made(self, genes: Genes) -> Any:
         """Slimmed, and nothing else yet."""
@@ -131,6 +139,11 @@ class Bench:
         )  # fmt: skip
         return model
 
+    def as_judged(self, number: int, genes: Genes) -> tuple[Any, dict[str, int]]:
+        """To the bit; and the bits of matrices that were rounded."""
+        model = self.healed(number, genes).eval()
+        return model, round_weights(model, genes)
+
     def trial(self, number: int, genes: Genes, worth: Worth) -> Trial:
         return Trial(number, genes, self.dice(number).seed, worth, self.cost(genes))
 
@@ -142,3 +155,14 @@ class Bench:
             name.removeprefix("/accuracy/"): v for name, v in values.items() if name.startswith("/accuracy/")
         }
         return Worth(values["/accuracy"], values["/loss"], dict(sorted(families.items())))
+
+    def verdict(self, model: Any) -> Verdict:
+        """On the fresh items."""
+        codec, batch = self.start.codec, self.config.evaluation_batch
+        with frozen(model):
+            nats, count = answer_nats(model, codec, self.fresh, batch=batch)
+            right = score_items(self.fresh, answers(model, codec, self.fresh, batch=batch))
+        return Verdict("".join(str(int(one)) for one in right), nats / count)
+
+    def loss(self, before: Verdict, after: Verdict) -> Loss:
+        return loss_between(before, after, self.fresh)

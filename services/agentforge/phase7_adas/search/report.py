@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from agentforge.kit.measure import Measurement
+from agentforge.phase7_adas.search.confirm import Loss
 from agentforge.phase7_adas.search.evaluate import Trial
 from agentforge.phase7_adas.search.front import Latency, Reference, front, hypervolume
 
@@ -35,6 +36,14 @@ def measurements(
     ]
     made = [Measurement(f"adas/search/{name}", value, "1", method, count) for name, value, method, count in found]
     return made + [one for trial in best for one in _latency(trial, chosen, latencies[trial.number])]
+
+
+def loss_measured(lost: Loss, items: int) -> Measurement:
+    method = (
+        "the input's accuracy minus that of the weights that were kept, item by item, on other items of the "
+        "selection split, which the choice was made by; spread: its standard error"
+    )
+    return Measurement("adas/search/lost", lost.accuracy, "1", method, items, lost.error)
 
 
 def _latency(trial: Trial, chosen: Trial, found: Latency) -> list[Measurement]:

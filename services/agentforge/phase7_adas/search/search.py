@@ -5,7 +5,6 @@ found = search(context, start, config)     # found.model is the chosen one, foun
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -13,22 +12,20 @@ from typing import Any
 import torch
 
 from agentforge.kit import ranks
-from agentforge.kit.errors import FailedPrecondition
 from agentforge.kit.measure import Measurement
 from agentforge.phase7_adas.configs.search import SearchConfig
-from agentforge.phase7_adas.search.diary import Context, Diary, FinalContext, table
+from agentforge.phase7_adas.search.choosing import Bar, choose, finalists
+from agentforge.phase7_adas.search.confirm import Verdict
+from agentforge.phase7_adas.search.diary import Context, Diary, table
 from agentforge.phase7_adas.search.evaluate import Bench, Trial, Worth
-from agentforge.phase7_adas.search.front import Latency, Reference, choose, front, kept_by_input
+from agentforge.phase7_adas.search.finishing import Kept, finish
+from agentforge.phase7_adas.search.front import Latency, Reference, front
 from agentforge.phase7_adas.search.latency import latencies
-from agentforge.phase7_adas.search.report import measurements
+from agentforge.phase7_adas.search.report import loss_measured, measurements
 from agentforge.phase7_adas.search.space import Space, architecture, space_of
-from agentforge.phase7_adas.search.weights import round_weights, zeros
 from agentforge.shrink.asking import Asker, Genes, key
-from agentforge.shrink.healing import Start, healing
+from agentforge.shrink.healing import Start
 from agentforge.train.machine import settled
-
-# Which weights of the chosen one were kept: the selection split decides.
-LONGER, AS_JUDGED, AS_IT_CAME = "healed for longer", "as the search judged them", "as they came"
 
 
 @dataclass(frozen=True)
@@ -53,33 +50,30 @@ def search(context: Context, start: Start, config: SearchConfig) -> Found:
         run_trials(context, bench, space, diary)
         reference = Reference(bench.input, bench.cost(space.unsearched))
         times = timed(bench, space, diary)
-        chosen = _chosen(context, diary.trials, reference, config, times)
-    if chosen is None:
-        came = bench.trial(0, space.unsearched, bench.input)
-        model, bits, chosen, weights = copy.deepcopy(start.model), dict[str, int](), came, AS_IT_CAME
-    else:
-        model, bits, weights = finish(context, bench, chosen, diary, space.unsearched)
+        kept = _kept(context, bench, diary, reference, times)
+    chosen = kept.chosen
+    lost = bench.loss(bench.input_verdict, kept.verdict)
     found = measurements(diary.trials, chosen, reference, times, len(bench.items))
+    found.append(loss_measured(lost, len(bench.fresh)))
     for one in found:
         context.measure(one)
-    record = front_record(diary.trials, chosen, reference, space, config) | {"weights": weights}
-    return Found(model, chosen, bits, record, found, times)
+    record = front_record(diary.trials, chosen, reference, space, config)
+    record |= {"weights": kept.weights, "lost": asdict(lost), "confirmed": confirmed_record(bench, diary)}
+    return Found(kept.model, chosen, kept.bits, record, found, times)
 
 
-def _chosen(
-    context: Context, trials: Sequence[Trial], reference: Reference, config: SearchConfig, times: dict[int, Latency]
-) -> Trial | None:
-    """None: no candidate keeps the budgets, and the input as it came does."""
-    try:
-        chosen = choose(trials, _bar(reference, trials[0], config), config.budgets, times)
-    except FailedPrecondition as error:
-        if error.reason != "BUDGET_NOT_REACHED" or not kept_by_input(config.budgets, reference):
-            raise
-        context.log(f"the model stays as it came: {error.message}", "warning")
-        return None
-    if chosen.genes == trials[0].genes:
-        context.log("nothing smaller keeps the budgets", "warning")
-    return chosen
+def _kept(context: Context, bench: Bench, diary: Diary, reference: Reference, times: dict[int, Latency]) -> Kept:
+    """The finalists are asked the fresh items, one is chosen by what they say, and its weights are, too."""
+    config, unsearched = bench.config, diary.trials[0]
+    reference_seen = _bar(reference, unsearched, config)
+    some = finalists(diary.trials, reference_seen, config, times)
+    is_bar = reference_seen is not reference
+    confirm(context, bench, diary, [*some, *([unsearched] if is_bar and unsearched not in some else [])])
+    against = diary.verdicts[unsearched.number] if is_bar else bench.input_verdict
+    bar = Bar(against.accuracy(bench.fresh), reference.cost, config.budgets, times)
+    losses = {one.number: bench.loss(against, diary.verdicts[one.number]) for one in some}
+    chosen, missed = choose(some, losses, bar)
+    return finish(context, bench, diary, chosen, bar, against, missed)
 
 
 def _bar(reference: Reference, unsearched: Trial, config: SearchConfig) -> Reference:
@@ -140,6 +134,23 @@ def _worths(bench: Bench, some: Sequence[tuple[int, Genes]]) -> list[Worth]:
     return [bench.input.of(row.tolist()) for row in own.add_up(numbers)]
 
 
+def confirm(context: Context, bench: Bench, diary: Diary, some: Sequence[Trial]) -> None:
+    """What the fresh items say of each: it is made again, since its weights were not kept."""
+    own = ranks.current()
+    left = [one for one in some if one.number not in diary.verdicts]
+    for begin in range(0, len(left), own.world):
+        context.check_stop(diary.save)
+        now = left[begin : begin + own.world]
+        numbers = torch.zeros(len(now), 1 + len(bench.fresh), dtype=torch.float64)
+        if own.rank < len(now):
+            model, _ = bench.as_judged(now[own.rank].number, now[own.rank].genes)
+            numbers[own.rank] = torch.tensor(bench.verdict(model).numbers, dtype=torch.float64)
+        told = own.add_up(numbers).tolist()
+        diary.verdicts |= {one.number: Verdict.of(row) for one, row in zip(now, told, strict=True)}
+        diary.save()
+        context.progress(len(diary.verdicts), len(some), "finalists", "search")
+
+
 def timed(bench: Bench, space: Space, diary: Diary) -> dict[int, Latency]:
     """Of the front, by number. Rank 0 measures, for all of them."""
     if diary.latencies is None:
@@ -159,46 +170,6 @@ def _measured(bench: Bench, space: Space, every: Sequence[Trial]) -> dict[str, A
     return {name: asdict(one) for name, one in found.items()}
 
 
-def finish(
-    context: Context, bench: Bench, chosen: Trial, diary: Diary, unsearched: Genes
-) -> tuple[Any, dict[str, int], str]:
-    """The chosen one, healed for longer; or as the search judged it, where selection says that longer was worse."""
-    model = healed_for_longer(context, bench, chosen, diary)
-    bits = round_weights(model, chosen.genes)
-    longer = bench.worth(model)
-    if chosen.genes == unsearched and not (better(longer, bench.input) or better(chosen.worth, bench.input)):
-        return copy.deepcopy(bench.start.model), {}, AS_IT_CAME
-    if better(longer, chosen.worth):
-        return model, bits, LONGER
-    context.log(
-        "longer healing made it worse on the selection split: it stays as the search judged it "
-        f"({chosen.worth.accuracy:.3f} to {longer.accuracy:.3f}, {chosen.worth.nats:.3f} to {longer.nats:.3f} nats)"
-    )
-    model = bench.healed(chosen.number, chosen.genes)
-    return model.eval(), round_weights(model, chosen.genes), AS_JUDGED
-
-
-def better(one: Worth, other: Worth) -> bool:
-    """Answers first; equal ones by the loss. Equal in both is better, too."""
-    return (one.accuracy, -one.nats) >= (other.accuracy, -other.nats)
-
-
-def healed_for_longer(context: Context, bench: Bench, chosen: Trial, diary: Diary) -> Any:
-    """From the input's weights, by all ranks together."""
-    config = bench.config
-    model = bench.made(chosen.genes)
-    training = healing(
-        bench.start, model, zeros(model, chosen.genes), config.final,
-        number=config.trials, distillation=config.distillation, name="adas/search/final",
-    )  # fmt: skip
-    if diary.final is not None:
-        training.load(diary.final)
-    own = FinalContext(context, diary)
-    training.run(own)
-    own.save(config.final.steps, training.save)  # a run that is killed later heals nothing again
-    return model.eval()
-
-
 def front_record(
     trials: Sequence[Trial], chosen: Trial, reference: Reference, space: Space, config: SearchConfig
 ) -> dict[str, Any]:
@@ -214,3 +185,13 @@ def front_record(
         "front": [one.number for one in front(trials)],
         "chosen": chosen.number,
     }
+
+
+def confirmed_record(bench: Bench, diary: Diary) -> dict[str, Any]:
+    """What the fresh items said, of the input and by a finalist's number. Losses are against the input."""
+    came = bench.input_verdict
+    losses = {str(number): asdict(bench.loss(came, one)) for number, one in sorted(diary.verdicts.items())}
+    return {
+        "items": len(bench.fresh), "input": {"accuracy": came.accuracy(bench.fresh), "nats": came.nats},
+        "lost": losses,
+    }  # fmt: skip

@@ -1,0 +1,1 @@
+"""The nine agents: each one file, plain functions under them."""

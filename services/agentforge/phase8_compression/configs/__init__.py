@@ -1,0 +1,1 @@
+"""What can be set, part by part."""
