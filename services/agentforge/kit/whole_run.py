@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
+
+from agentforge.kit.digests import digest_json
+from agentforge.kit.phase import load_pipeline
 
 _SPAN_S = 1_800.0  # a run that takes longer hangs
 
@@ -41,8 +46,38 @@ def run_phase(
     return line
 
 
+KEPT_VARIABLE = "AGENTFORGE_KEPT_MODELS"
+"""Environment: a directory where models of `pipeline_models` are kept for the next experiment of the same code."""
+_MAKERS = ("cognate", "evomerge", "bitnet")
+
+
 def pipeline_models(home: Path, seed: int) -> dict[str, Path]:
-    """What the tiny preset gives: of cognate and evomerge a plain model, and a ternary one of bitnet."""
+    """What the tiny preset gives: of cognate and evomerge a plain model, and a ternary one of bitnet; on `home`."""
+    kept = kept_models(seed)
+    if kept is None:
+        return _made(home, seed)
+    if not kept.is_dir():
+        made = _made(home, seed)
+        with TemporaryDirectory(dir=kept.parent) as aside:
+            for name, model in made.items():
+                shutil.copytree(model, Path(aside) / "models" / name)
+            (Path(aside) / "models").rename(kept)
+    shutil.copytree(kept, home / "kept", dirs_exist_ok=True)
+    return {name: home / "kept" / name for name in ("plain", "ternary")}
+
+
+def kept_models(seed: int) -> Path | None:
+    """By seed and by the code that makes them; None where nothing is to be kept."""
+    directory = os.environ.get(KEPT_VARIABLE)
+    if not directory:
+        return None
+    Path(directory).mkdir(parents=True, exist_ok=True)
+    pipeline = load_pipeline()
+    code = digest_json([[name, pipeline.spec(name).code_digest, pipeline.preset("tiny", name)] for name in _MAKERS])
+    return Path(directory) / f"{seed}-{code[:16]}"
+
+
+def _made(home: Path, seed: int) -> dict[str, Path]:
     stages = ("trunk", "reasoning", "memory_integration", "adaptive_computation")
     settings = [f"seed={seed}", *(f"{stage}.train.threads=1" for stage in stages)]
     made = outputs(run_phase("cognate", home, settings))
