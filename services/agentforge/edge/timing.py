@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -23,14 +24,25 @@ def decode_seconds(
     """Of each step, by name and EAGER, after `seen` tokens. PyTorch has the threads that it was given."""
     turns = {name: _file_turn(file, seen, threads) for name, file in files.items()}
     with torch.no_grad(), frozen(model):
-        turns[EAGER] = _torch_turn(model, seen)
-        seconds: dict[str, list[float]] = {name: [] for name in turns}
-        for step in range(steps + _UNTIMED):
-            for name, turn in turns.items():
-                began = perf_counter()
-                turn()
-                if step >= _UNTIMED:
-                    seconds[name].append(perf_counter() - began)
+        return _in_turns({**turns, EAGER: _torch_turn(model, seen)}, steps)
+
+
+def model_seconds(models: Mapping[str, Any], *, seen: int, steps: int) -> dict[str, list[float]]:
+    """Of each step of several models by PyTorch, by name."""
+    with torch.no_grad(), ExitStack() as held:
+        for model in models.values():
+            held.enter_context(frozen(model))
+        return _in_turns({name: _torch_turn(model, seen) for name, model in models.items()}, steps)
+
+
+def _in_turns(turns: Mapping[str, Callable[[], object]], steps: int) -> dict[str, list[float]]:
+    seconds: dict[str, list[float]] = {name: [] for name in turns}
+    for step in range(steps + _UNTIMED):
+        for name, turn in turns.items():
+            began = perf_counter()
+            turn()
+            if step >= _UNTIMED:
+                seconds[name].append(perf_counter() - began)
     return seconds
 
 

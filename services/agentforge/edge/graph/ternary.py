@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from agentforge.edge.graph.functional import rms
-from agentforge.models.ternary.linear import BitLinear, ternary_layers
+from agentforge.models.ternary.linear import BitLinear
+from agentforge.models.ternary.packed_linear import PackedLinear
 from agentforge.models.ternary.quantise import per_weight
 
 _LEAST = torch.finfo(torch.float32).tiny
@@ -19,9 +20,9 @@ class CodeLinear(nn.Module):
     weight: Tensor  # (O, I): codes, or codes times scales where these differ within a row
     scale: Tensor | None  # (1,) or (O,)
 
-    def __init__(self, layer: BitLinear) -> None:
+    def __init__(self, layer: BitLinear | PackedLinear) -> None:
         super().__init__()
-        code_OI, scale_AG = layer.quantised()
+        code_OI, scale_AG = layer.codes(), layer.scales()
         self.norm, self.grouped = layer.mode.norm, layer.mode.scale == "group"
         wide_OI = code_OI.float() * per_weight(scale_AG, layer.in_features) if self.grouped else code_OI.float()
         self.register_buffer("weight", wide_OI)
@@ -38,8 +39,8 @@ class CodeLinear(nn.Module):
 
 
 def with_codes(model: nn.Module) -> nn.Module:
-    """Its ternary layers replaced, in place; their names stay."""
-    for name, layer in ternary_layers(model).items():
-        parent, _, own = name.rpartition(".")
-        setattr(model.get_submodule(parent), own, CodeLinear(layer))
+    """Its ternary layers, packed ones too, replaced in place; their names stay."""
+    layers = {name: each for name, each in model.named_modules() if isinstance(each, BitLinear | PackedLinear)}
+    for name, layer in layers.items():
+        model.set_submodule(name, CodeLinear(layer))
     return model

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from tokenizers import Tokenizer
-
 from .contract import Graph
 from .errors import BrokenPackage
 
@@ -17,6 +15,8 @@ KEPT = 8  # tokens of old text that are decoded again, since some decoders join 
 
 class Text:
     def __init__(self, folder: Path, graph: Graph) -> None:
+        from tokenizers import Tokenizer  # here: who has another Text, as agent.pyz has, needs no tokenizers
+
         file = folder / "tokenizer.json"
         try:
             self._tokenizer = Tokenizer.from_file(str(file))
