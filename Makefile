@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PRESET ?= tiny
+ASK ?= Q: 21 + 34 = A:
 PROTOS := $(sort $(wildcard proto/agentforge/v1/*.proto))
 
 .DEFAULT_GOAL := help
@@ -19,7 +20,7 @@ $(VENV)/.installed: pyproject.toml
 setup: $(VENV)/.installed ## Make .venv with everything in it
 
 run: setup ## Run every phase on the tiny preset (PRESET=small for another)
-	$(BIN)/agentforge run --preset $(PRESET)
+	$(BIN)/agentforge run --preset $(PRESET) --ask "$(ASK)"
 
 test: setup ## Run the tests, but the slow ones
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder

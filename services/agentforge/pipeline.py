@@ -12,5 +12,6 @@ PIPELINE = Pipeline(
     "agentforge.phase5_training.config:PHASE",
     "agentforge.phase6_baking.config:PHASE",
     "agentforge.phase7_adas.config:PHASE",
+    "agentforge.phase8_compression.config:PHASE",
     presets=Path(__file__).parent / "presets",
 )

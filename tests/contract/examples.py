@@ -97,6 +97,16 @@ _ADAS = {
     "evaluation": {"test_items": 10},
 }  # fmt: skip
 
+_COMPRESSION = {
+    "data": {"families": {"recall": [2]}, "length": 28},
+    "space": {"mlp": [0.5], "sparsity": [], "embeddings": ["grid4"], "linears": ["grid4"]},
+    "search": {"trials": 4, "batch": 2, "population": 2, "items": 10, "confirm_items": 10, "calibration": 8},
+    "healing": {"steps": 3, **_ADAS_TRAINING},
+    "final": {"steps": 8, "checkpoint_every": 3, **_ADAS_TRAINING},
+    "formats": {"make": ["huggingface"], "items": 4},
+    "evaluation": {"test_items": 10, "steps": 5},
+}
+
 EXAMPLES = {
     "echo": Example(config={"samples": 2000}, kills=4),
     "count": Example(config={"n": 40, "every": 2, "step_s": 0.02}, kills=12),
@@ -107,6 +117,7 @@ EXAMPLES = {
     "training": Example(config=_TRAINING),
     "baking": Example(config=_BAKING),
     "adas": Example(config=_ADAS),
+    "compression": Example(config=_COMPRESSION),
 }
 """Phases that are not named here run on their `tiny` preset."""
 

@@ -62,6 +62,7 @@ def run(
     inputs: Inputs = None,
     out: Annotated[Path | None, typer.Option(help="Copy the last phase's outputs here.")] = None,
     no_reuse: Annotated[bool, typer.Option("--no-reuse", help="Run phases whose output could be reused.")] = False,
+    ask: Annotated[str, typer.Option(metavar="TEXT", help="In the end ask the last phase's model this.")] = "",
     dry_run: DryRun = False,
     run_id: RunId = "",
     gateway: Gateway = "",
@@ -72,7 +73,9 @@ def run(
     from agentforge.cli.run import RunOptions, run_pipeline
 
     run_id = run_id or new_run_id()
-    options = RunOptions(preset, set_ or [], from_, until, inputs or [], out, no_reuse, run_id, gateway, as_json)
+    options = RunOptions(
+        preset, set_ or [], from_, until, inputs or [], out, no_reuse, run_id, gateway, as_json, ask
+    )
     return run_pipeline(options, dry_run=dry_run)
 
 

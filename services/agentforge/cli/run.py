@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agentforge.cli import results
 from agentforge.cli.connect import connect_gateway
@@ -17,7 +17,7 @@ from agentforge.cli.naming import near_phase
 from agentforge.cli.plans import show_pipeline_plan
 from agentforge.cli.progress import follower
 from agentforge.cli.values import parse_phase_settings
-from agentforge.kit.errors import Unavailable
+from agentforge.kit.errors import InvalidInput, Unavailable
 from agentforge.kit.paths import check_run_id, home
 from agentforge.kit.records import to_struct
 from agentforge.v1 import pipeline_pb2
@@ -39,6 +39,7 @@ class RunOptions:
     run_id: str
     gateway: str
     as_json: bool
+    ask: str = ""
 
     @property
     def resume_hint(self) -> str:
@@ -49,6 +50,7 @@ class RunOptions:
 def run_pipeline(options: RunOptions, *, dry_run: bool) -> int:
     began = time.monotonic()
     with results.refusal_line(options.run_id, began, wanted=options.as_json and not dry_run):
+        _check_ask(options)
         check_run_id(options.run_id)
         check_free(options.out)
         config = parse_phase_settings(options.settings)
@@ -67,7 +69,29 @@ def run_pipeline(options: RunOptions, *, dry_run: bool) -> int:
         result = results.of_pipeline(home(), pipeline, time.monotonic() - began)
         made = next((results.refs(p) for p in reversed(pipeline.phases) if p.outputs), [])
         code = results.deliver_into(result, home(), made, options.out)
-    return results.finish(result, code, as_json=options.as_json, resume_hint=options.resume_hint)
+    code = results.finish(result, code, as_json=options.as_json, resume_hint=options.resume_hint)
+    return code or _asked(result["outputs"], options.ask)
+
+
+def _check_ask(options: RunOptions) -> None:
+    if options.ask and options.as_json:
+        message = "--ask prints an answer, and --json a result as the last line"
+        step = "Leave one of them out; `agentforge chat MODEL --prompt TEXT --json` asks a model by itself."
+        raise InvalidInput(message, reason="CONFLICTING_OPTIONS", field="--ask", next_step=step)
+
+
+def _asked(outputs: Sequence[Mapping[str, Any]], text: str) -> int:
+    """The last phase's model answers, read from its files as any other."""
+    if not text:
+        return 0
+    from agentforge.cli.chat import ChatOptions, chat
+
+    model = next((Path(each["path"]) for each in outputs if each["kind"] == "model"), None)
+    if model is None:
+        message = "the last phase made no model that could be asked"
+        raise InvalidInput(message, reason="NOT_A_MODEL", field="--ask", next_step="Leave out --until, or --ask.")
+    print(f"{model} is asked {text!r}:")
+    return chat(ChatOptions(model, [text], 64, 0.0, 0, trust_remote_code=False, as_json=False))
 
 
 def follow_pipeline(

@@ -39,15 +39,18 @@ class Space:
         return {gene: values[0] for gene, values in self.choices.items()}
 
     @property
-    def gentle(self) -> list[Genes]:
-        """Nothing cut, and everything stored in fewer bits: one step further each, from the gentlest on."""
-        found = []
-        for step in range(1, max((len(self.choices.get(gene, ())) for gene in _CODECS), default=1)):
-            codecs = {gene: self.choices[gene] for gene in _CODECS if gene in self.choices}
-            found.append(
-                self.unsearched | {gene: values[min(step, len(values) - 1)] for gene, values in codecs.items()}
-            )
-        return found
+    def first(self) -> list[Genes]:
+        """Students, with the fewest tokens; else nothing is cut, and all in fewer bits, the gentlest first."""
+        codecs = {gene: self.choices[gene] for gene in _CODECS if gene in self.choices}
+        fewer = [
+            {gene: values[min(step, len(values) - 1)] for gene, values in codecs.items()}
+            for step in range(1, max(map(len, codecs.values()), default=1))
+        ]
+        if STUDENT not in self.choices:
+            return [self.unsearched | each for each in fewer]
+        words = {VOCABULARY: self.choices[VOCABULARY][-1]} if VOCABULARY in self.choices else {}
+        gentlest = fewer[0] if fewer else {}
+        return [self.unsearched | words | gentlest | {STUDENT: name} for name in self.choices[STUDENT][1:]]
 
     @property
     def size(self) -> int:

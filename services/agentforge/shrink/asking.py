@@ -27,17 +27,21 @@ def key(genes: Genes) -> str:
 
 
 class Asker:
-    """`name`: of its randomness. `population`: of a generation (nsga2), or of random ones at first (tpe)."""
+    """`name`: of its randomness. `population`: of a generation (nsga2), or of random ones at first (tpe).
+
+    `first`: tried after the one of all first choices.
+    """
 
     def __init__(
         self, choices: Choices, directions: Sequence[Direction], *,
-        algorithm: Algorithm, population: int, seed: int, name: str,
+        algorithm: Algorithm, population: int, seed: int, name: str, first: Sequence[Genes] = (),
     ) -> None:  # fmt: skip
         self.choices, self.algorithm, self.population = choices, algorithm, population
         self.seed, self.name = seed, name
         self._optuna = _optuna()
         self._study = self._optuna.create_study(directions=list(directions), sampler=self._sampler(0))
-        self._study.enqueue_trial(dict.fromkeys(choices, 0))
+        for genes in ({gene: values[0] for gene, values in choices.items()}, *first):
+            self._study.enqueue_trial({gene: choices[gene].index(value) for gene, value in genes.items()})
         self._asked: list[tuple[Any, Genes]] = []
 
     def ask(self, batch: int, count: int, known: Mapping[str, Any]) -> list[Genes]:

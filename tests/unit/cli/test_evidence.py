@@ -162,7 +162,7 @@ def test_a_phase_without_experiments(lab: Program) -> None:
 def test_every_recorded_row_of_ours_has_a_verdict(tmp_path: Path) -> None:
     (tmp_path / "home").mkdir()
     rows = listed(Program(tmp_path / "home", pipeline="agentforge.pipeline"))
-    phases = ["cognate", "evomerge", "quietstar", "bitnet", "training", "baking", "adas"]
+    phases = ["cognate", "evomerge", "quietstar", "bitnet", "training", "baking", "adas", "compression"]
     assert {row["phase"] for row in rows} == set(phases)
     assert {row["verdict"] for row in rows} <= set(VERDICTS)
     for row in rows:

@@ -54,7 +54,7 @@ def _asker(shop: Workshop) -> Asker:
     search = shop.config.search
     return Asker(
         shop.space.choices, ("maximize", "minimize"), algorithm=search.algorithm, population=search.population,
-        seed=shop.config.seed, name="compression/search", first=shop.space.gentle,
+        seed=shop.config.seed, name="compression/search", first=shop.space.first,
     )  # fmt: skip
 
 

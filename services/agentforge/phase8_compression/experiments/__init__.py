@@ -6,6 +6,7 @@ _SUMMARIES = {
     "sizes": "A 25 M Titan's whole file, at three vocabularies",
     "steps": "What each step brings alone and together, beside what others make of the same models",
     "road": "The whole phase on the pipeline's models, its files, and a student",
+    "llama": "GGUF files by llama.cpp beside ours, of one Llama-shaped student",
     "codecs": "Each codec beside its paper, and beside plain rounding at equal bits",
 }
 

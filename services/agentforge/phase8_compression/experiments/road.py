@@ -19,7 +19,7 @@ LATENCY, MEMORY = 1.5, 1.05
 TERNARY, PLAIN = "ternary, 272 k", "plain float32, 272 k"
 _STUDENT = [
     "strategy=distillation",
-    'distillation.students={"small": {"hidden": 48, "layers": 2, "heads": 2, "intermediate": 96}}',
+    'distillation.students={"small": {"hidden": 48, "layers": 2, "heads": 2, "intermediate": 72}}',
     'space={"vocabulary": [320], "embeddings": ["grid4"], "rest": ["float16"]}',
     'distillation.train={"steps": 600, "batch": 64, "warmup": 20, "threads": 1, "lr": 0.003, "muon_lr": 0.02}',
     "search.trials=2", "search.batch=2", "target.min_retention=null", "target.max_bytes=18922", "final=null",

@@ -19,7 +19,7 @@ _BESIDE = ("config.json", "generation_config.json")
 
 
 def make(model: Any, codec: Codec, directory: Path, options: Options) -> Made:
-    """`model` answers as what is decoded does only where the plan, or model.forge that is there, is what it came of."""
+    """`model` answers as what is decoded only where it came of the plan, or of the model.forge that is there."""
     put(model, codec, directory, options)
     files = tuple(sorted(path.name for path in directory.iterdir()))
     told = {"from": "the model's own model.forge" if options.forge else "the plan"}

@@ -1,4 +1,4 @@
-"""What every format has: how it is made, how it answers in its own runtime, and what it cannot be. Free of torch."""
+"""What every format has: how it is made and answers in its own runtime, and what it cannot be. Free of torch."""
 
 from __future__ import annotations
 

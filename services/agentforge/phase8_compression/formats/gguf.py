@@ -1,9 +1,10 @@
-"""GGUF files of Llama-shaped models, each read back for the types that its tensors really have, and run by llama.cpp."""
+"""GGUF files of Llama-shaped models, read back for the types that tensors really have, and run by llama.cpp."""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 
 def make(model: Any, codec: Codec, directory: Path, options: Options) -> Made:
+    from agentforge.models.gguf.tensors import ternary_layers
+
+    options = replace(options, ternary=bool(ternary_layers(model)))
     found = cannot(model.config.to_dict(), options)
     if found:
         raise InvalidInput.of(found)

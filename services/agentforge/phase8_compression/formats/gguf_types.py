@@ -1,4 +1,4 @@
-"""Which GGUF types there are, and what of a model no file of them can hold: told from config.json. Free of torch."""
+"""Which GGUF types there are, and what of a model no such file can hold, by config.json alone. Free of torch."""
 
 from __future__ import annotations
 

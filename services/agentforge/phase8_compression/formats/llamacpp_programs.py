@@ -1,4 +1,4 @@
-"""llama.cpp's programs, each a process of its own: llama-quantize, and llama-server on a free port of this machine."""
+"""llama.cpp's programs, each a process of its own: llama-quantize, and llama-server on a free local port."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ONNX files for onnxruntime on a CPU: in float32, in 8 and in 4 bits. Integer sums of ternary layers stay exact."""
+"""ONNX files for onnxruntime on a CPU: float32, 8 and 4 bits. Integer sums of ternary layers stay exact."""
 
 from __future__ import annotations
 

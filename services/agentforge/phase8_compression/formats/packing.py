@@ -1,4 +1,4 @@
-"""A copy of a model whose ternary layers hold 2 bits a weight and compute the same to the bit; and how to rebuild it."""
+"""A copy of a model with 2 bits for each ternary weight, which computes the same to the bit; and rebuilding it."""
 
 from __future__ import annotations
 
@@ -60,4 +60,4 @@ def rebuilt(directory: Path, state: Mapping[str, Any], ternary: Mapping[str, Map
     except RuntimeError as error:
         message = f"the weights in {directory} are not of the model in its config.json: {error}"
         raise DataLoss(message, reason="WEIGHTS_INCOMPLETE", field=str(directory)) from error
-    return model.eval()
+    return model.eval().requires_grad_(False)  # as `packed` has it: with gradients attention takes other kernels
