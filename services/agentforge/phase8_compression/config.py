@@ -52,9 +52,6 @@ class CompressionConfig(TeamConfig):
     final: FinalConfig | None = Field(
         FinalConfig(), description="Training of the chosen one, through the rounding of its codecs; null: none."
     )
-    healing_distillation: float = Field(
-        1.0, ge=0, le=1e6, description="Weight of the KL from the input's predictions in both."
-    )
     formats: FormatsConfig = Field(FormatsConfig(), description="The files that are made of the chosen one.")
     evaluation: EvaluationConfig = Field(EvaluationConfig(), description="What is measured on held-out items.")
 

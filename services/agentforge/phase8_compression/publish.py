@@ -17,7 +17,6 @@ from agentforge.phase8_compression.agents.packager import Package
 from agentforge.phase8_compression.agents.validator import FINAL, INPUT, Validated
 from agentforge.phase8_compression.formats.manifest import manifest
 from agentforge.phase8_compression.start import Start
-from agentforge.train.judging import table
 
 MODEL, ARTIFACTS, REPORT = "final_model", "final_artifacts", "compression_report"
 _CARD = """\
@@ -35,8 +34,7 @@ On {items:,} questions of the test split, which had no part in training, calibra
 {table}
 
 It keeps {kept:.1%} of the input's right answers (mean over families). `input`: as it came. `final`: model.forge,
-read back. Loss is in nats per token of each one's own vocabulary; bits per byte compare any two: {before_bits:.4f}
-before, {after_bits:.4f} after.
+read back. Bits per byte are of the questions' own text: losses per token of two vocabularies cannot be compared.
 
 ```
 agentforge chat final_model --prompt "{prompt}"
@@ -99,7 +97,16 @@ def _card(final: Final) -> str:
     return _CARD.format(
         bytes=int(counted["compression/file_bytes"]), ratio=counted["compression/compression_ratio"],
         parameters=final.analysis.parameters, genes=genes, items=len(final.validated.items),
-        table=table(values, (INPUT, FINAL)), kept=values["accuracy_retention"],
-        before_bits=values[f"{INPUT}/bits_per_byte"], after_bits=values[f"{FINAL}/bits_per_byte"],
-        prompt=final.validated.items[0].prompt,
+        table=_table(values), kept=values["accuracy_retention"], prompt=final.validated.items[0].prompt,
     )  # fmt: skip
+
+
+def _table(values: dict[str, float]) -> str:
+    start = f"{INPUT}/accuracy/"
+    families = [name.removeprefix(start) for name in values if name.startswith(start)]
+    lines = [f"| | bits per byte | mean | {' | '.join(families)} |", "|---" * (len(families) + 3) + "|"]
+    for who in (INPUT, FINAL):
+        found = [values[f"{who}/accuracy"], *(values[f"{who}/accuracy/{family}"] for family in families)]
+        cells = [f"{values[f'{who}/bits_per_byte']:.4f}", *(f"{value:.3f}" for value in found)]
+        lines.append(f"| {who} | {' | '.join(cells)} |")
+    return "\n".join(lines)

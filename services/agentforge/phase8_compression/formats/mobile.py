@@ -20,6 +20,8 @@ from agentforge.edge.device.runtime.generate import Engine
 from agentforge.edge.graph.export import edge_module, nested
 from agentforge.edge.graph.facts import GraphFacts
 from agentforge.kit.digests import canonical_json
+from agentforge.models.ternary.linear import BitLinear
+from agentforge.models.ternary.packed_linear import PackedLinear
 
 if TYPE_CHECKING:
     from agentforge.data.codec import Codec
@@ -53,6 +55,11 @@ def flat(model: Any, codec: Codec, context: int, directory: Path) -> Flat:
     (directory / GRAPH).write_bytes(canonical_json(facts.record))
     codec.tokenizer.backend_tokenizer.save(str(directory / TOKENIZER))
     return Flat(module, facts).eval()
+
+
+def lossless(model: Any) -> bool:
+    """Mobile runtimes are off by 1e-6, and a ternary layer's input that rounds otherwise moves all behind it."""
+    return not any(isinstance(each, BitLinear | PackedLinear) for each in model.modules())
 
 
 def sizes(facts: Any, time: int) -> dict[str, int]:

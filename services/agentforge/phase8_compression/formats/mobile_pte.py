@@ -23,7 +23,7 @@ def make(model: Any, codec: Codec, directory: Path, options: Options) -> Made:
     from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
     from executorch.exir import to_edge_transform_and_lower
 
-    from agentforge.phase8_compression.formats.mobile import GRAPH, TOKENIZER, example, flat
+    from agentforge.phase8_compression.formats.mobile import GRAPH, TOKENIZER, example, flat, lossless
 
     module = flat(model, codec, options.context, directory)
     times = {"prefill": module.facts.piece, "decode": 1}
@@ -40,7 +40,7 @@ def make(model: Any, codec: Codec, directory: Path, options: Options) -> Made:
         step = "Leave the format mobile_pte out."
         raise FailedPrecondition(message, reason="CANNOT_EXPORT", field="mobile_pte", next_step=step) from error
     (directory / FILE).write_bytes(data)
-    return Made(directory, (FILE, GRAPH, TOKENIZER), {FILE: True}, {"tokens": times})
+    return Made(directory, (FILE, GRAPH, TOKENIZER), {FILE: lossless(model)}, {"tokens": times})
 
 
 def answers(made: Made, codec: Codec, items: Sequence[Item], *, batch: int, file: str = "") -> list[str]:

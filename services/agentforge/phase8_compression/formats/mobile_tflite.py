@@ -21,7 +21,7 @@ FILE = "model.tflite"
 def make(model: Any, codec: Codec, directory: Path, options: Options) -> Made:
     import litert_torch
 
-    from agentforge.phase8_compression.formats.mobile import GRAPH, TOKENIZER, example, flat
+    from agentforge.phase8_compression.formats.mobile import GRAPH, TOKENIZER, example, flat, lossless
 
     module = flat(model, codec, options.context, directory)
     times = {"prefill": module.facts.piece, "decode": 1}
@@ -34,7 +34,9 @@ def make(model: Any, codec: Codec, directory: Path, options: Options) -> Made:
         message = f"LiteRT cannot take this {type(model).__name__}: {str(error).strip().splitlines()[0]}"
         step = "Leave the format mobile_tflite out."
         raise FailedPrecondition(message, reason="CANNOT_EXPORT", field="mobile_tflite", next_step=step) from error
-    return Made(directory, (FILE, GRAPH, TOKENIZER), {FILE: True}, {"tokens": times, "threads": options.threads})
+    return Made(
+        directory, (FILE, GRAPH, TOKENIZER), {FILE: lossless(model)}, {"tokens": times, "threads": options.threads}
+    )
 
 
 def answers(made: Made, codec: Codec, items: Sequence[Item], *, batch: int, file: str = "") -> list[str]:
