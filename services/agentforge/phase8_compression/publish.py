@@ -85,7 +85,7 @@ def publish_report(context: PhaseContext, start: Start, final: Final, package: P
         report = {
             "format": 1, "config": resolved(start.config), "genes": final.genes,
             "input": final.analysis.record, "measured": [asdict(one) for one in measured],
-            "timed_here": [asdict(one) for one in final.timed], "not_made": package.absent,
+            "timed_here": [asdict(one) for one in (*final.timed, *package.timed)], "not_made": package.absent,
         }  # fmt: skip
         (directory / f"{REPORT}.json").write_bytes(canonical_json(report))
         (directory / "pareto_front.json").write_bytes(canonical_json(final.front))

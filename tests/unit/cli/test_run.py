@@ -162,3 +162,15 @@ def test_help_is_quick_and_light() -> None:
         assert f"\n  {command} " in done.stdout
     for command in ("bench", "compare", "models", "export"):
         assert f"\n  {command} " not in done.stdout
+
+
+def test_what_can_be_asked_in_the_end(forge: Program) -> None:
+    """A question needs a model, and a person who reads the answer; the answer itself is in `make run`."""
+    both = forge("run", "--ask", "Q: 1 + 1 = A:", "--json")
+    assert both.code == 2
+    assert both.last["error"]["reason"] == "CONFLICTING_OPTIONS"
+    assert not (forge.home / "runs").exists()
+    none = forge("run", "--until", "echo", "--ask", "Q: 1 + 1 = A:")
+    assert none.code == 2
+    assert "no model that could be asked" in none.err
+    assert "SUCCEEDED" in none.out

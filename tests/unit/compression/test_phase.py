@@ -76,7 +76,7 @@ def test_an_unreachable_target_says_the_nearest_that_is_reachable(volume: Path) 
 
 
 def test_a_file_that_answers_otherwise_is_never_handed_out(volume: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(packager, "agreements", lambda form, made, *rest, **more: dict.fromkeys(made.runs, 0.5))
+    monkeypatch.setattr(packager, "agreement", lambda said, reference: 0.5)
     run = ask(volume, "apart", "llama", strategy="quantisation", search={"trials": 2, "batch": 2}, final=None)
     with pytest.raises(RunFailed, match=r"50\.0%") as failed:
         run.go()

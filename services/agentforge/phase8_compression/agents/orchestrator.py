@@ -57,7 +57,7 @@ def orchestrate(context: PhaseContext, start: Start) -> None:
             "on the test split it keeps less than was asked for: what was promised by selection was luck", "warning"
         )
     packed = _packed(context, start, final, final_model, directory / "formats")
-    for one in (*analysis.measured, *counted, *validated.measured, *timed, *packed.measured):
+    for one in (*analysis.measured, *counted, *validated.measured, *timed, *packed.measured, *packed.timed):
         context.measure(one)
     if MODEL not in context.published:
         publish_model(context, start, final)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 from agentforge.data.codec import Codec
@@ -12,7 +13,7 @@ from agentforge.data.items import Item
 from agentforge.kit.context import PhaseContext
 from agentforge.kit.errors import FailedPrecondition, RunFailed
 from agentforge.kit.measure import Measurement
-from agentforge.phase8_compression.formats.face import Format, Made, Options, agreements
+from agentforge.phase8_compression.formats.face import Format, Made, Options, agreement
 from agentforge.phase8_compression.making import wanted
 from agentforge.phase8_compression.start import Start
 
@@ -25,6 +26,7 @@ class Package:
     same: dict[str, dict[str, float]]  # by format and file: share of answers that are PyTorch's
     absent: dict[str, str]
     measured: list[Measurement]
+    timed: list[Measurement]
 
 
 def package(
@@ -36,12 +38,13 @@ def package(
     forms, absent = wanted(described, config.formats, options)
     made: dict[str, Made] = {}
     same: dict[str, dict[str, float]] = {}
+    timed: list[Measurement] = []
     for number, form in enumerate(forms):
         context.check_stop()
         context.progress(number, len(forms), "formats", form.name)
         try:
             made[form.name] = form.make(model, codec, directory, options)
-            same[form.name] = agreements(form, made[form.name], codec, items, said, batch=config.evaluation.batch)
+            same[form.name], seconds = _asked(start, form, made[form.name], codec, items, said)
         except FailedPrecondition as error:
             if config.formats.make is not None:
                 raise
@@ -49,9 +52,28 @@ def package(
             absent[form.name] = error.message
             continue
         _check(form, made[form.name], same[form.name], config.formats.same)
+        timed += seconds
     for name, why in absent.items():
         context.log(f"no {name}: {why}")
-    return Package(made, same, absent, _measured(made, same, len(items)))
+    return Package(made, same, absent, _measured(made, same, len(items)), timed)
+
+
+def _asked(
+    start: Start, form: Format, made: Made, codec: Codec, items: Sequence[Item], reference: Sequence[str]
+) -> tuple[dict[str, float], list[Measurement]]:
+    """Every file that answers: the share of answers that are PyTorch's, and how long they took."""
+    same: dict[str, float] = {}
+    timed = []
+    for file in made.runs:
+        began = perf_counter()
+        said = form.answers(made, codec, items, batch=start.config.evaluation.batch, file=file)
+        seconds = perf_counter() - began
+        same[file] = agreement(said, reference)
+        tokens = sum(len(codec.ids(text)) for text in said)
+        method = f"tokens of {len(items)} answers over the time to load the file, read the prompts and answer"
+        name = f"compression/formats/{form.name}/{file}/tokens_per_second"
+        timed.append(Measurement(name, tokens / seconds, "1/s", method, len(items)))
+    return same, timed
 
 
 def _check(form: Format, made: Made, same: dict[str, float], least: float) -> None:
