@@ -99,6 +99,7 @@ class Workshop:
             if settings is None:
                 return
             name = f"compression/search/{number}"
+            settings = settings.model_copy(update={"checkpoint_every": 0})  # a candidate is begun anew after a kill
             with torch.random.fork_rng():
                 torch.manual_seed(Rng(config.seed, "compression/search", number, stage).seed)
                 training = distiller.training(

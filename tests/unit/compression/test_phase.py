@@ -94,3 +94,16 @@ def test_a_llama_goes_the_seeds_way(volume: Path) -> None:
     told = record(run, REPORT, "pareto_front.json")
     assert set(told["space"]) >= {"embeddings", "linears"}
     assert load_model(run.output).model is not None
+
+
+def test_a_student_is_made_and_told_by_its_size(volume: Path) -> None:
+    students = {"small": {"layers": 1, "hidden": 16, "heads": 2, "intermediate": 16}}
+    training = {"steps": 3, "batch": 4, "warmup": 0, "threads": 1, "checkpoint_every": 1}
+    run = ask(
+        volume, "student", strategy="distillation", final=None, space={"embeddings": ["grid4"]},
+        distillation={"students": students, "train": training}, search={"trials": 2, "batch": 2},
+        target={"max_bytes": 12_000, "min_retention": None}, formats={"make": ["huggingface"]},
+    ).go()  # fmt: skip
+    assert record(run, REPORT, "compression_report.json")["genes"]["student"] == "small"
+    assert run.values("compression/parameters")[0] < run.values("compression/input/parameters")[0] / 2
+    assert run.values("compression/file_bytes")[0] <= 12_000
