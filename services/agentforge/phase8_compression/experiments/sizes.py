@@ -19,6 +19,7 @@ SEEDS = (42, 1337, 2023)
 BARS = {32_000: 11.5, 8_192: 17.0, 2_500: 20.0}  # tokens to times smaller
 CEILINGS = {32_000: 12.1, 8_192: 18.7, 2_500: 21.5}  # reckoned before entropy coding
 EMBEDDINGS = ("grid8", "grid4", "grid3")
+FILES = [(tokens, name, entropy) for tokens in BARS for name in EMBEDDINGS for entropy in (True, False)]
 _MAIN = "grid4"
 _LINEARS = "embeddings at 4 bits, all else at 16, entropy coded"
 
@@ -38,15 +39,9 @@ def measure(seed: int) -> dict[str, Any]:
     model: Any = TitanForCausalLM(TitanConfig())
     parameters = sum(each.numel() for each in model.parameters())
     convert(model)
-    found: dict[str, Any] = {"parameters": parameters, "files": []}
-    for tokens in BARS:
-        small = model if tokens == model.config.vocab_size else trimmed(model, range(tokens))
-        found["files"] += [
-            {"tokens": tokens, "embeddings": name, "entropy": entropy, **_stored(small, name, entropy)}
-            for name in EMBEDDINGS
-            for entropy in (True, False)
-        ]
-    return found
+    small = {size: trimmed(model, range(size)) for size in BARS if size < model.config.vocab_size}
+    files = [_stored(small.get(tokens, model), name, entropy) for tokens, name, entropy in FILES]
+    return {"parameters": parameters, "files": files}  # in the order of FILES
 
 
 def _stored(model: Any, embeddings: str, entropy: bool) -> dict[str, Any]:
@@ -76,9 +71,5 @@ def rows(results: Mapping[str, dict[str, Any]]) -> list[Row]:
 
 
 def _ratios(every: list[dict[str, Any]], tokens: int, embeddings: str, entropy: bool) -> list[float]:
-    return [
-        4 * one["parameters"] / file["file"]
-        for one in every
-        for file in one["files"]
-        if (file["tokens"], file["embeddings"], file["entropy"]) == (tokens, embeddings, entropy)
-    ]
+    place = FILES.index((tokens, embeddings, entropy))
+    return [4 * one["parameters"] / one["files"][place]["file"] for one in every]
