@@ -13,7 +13,7 @@ from agentforge.kit.context import PhaseContext
 from agentforge.kit.measure import Measurement
 from agentforge.models.ternary.packed_linear import PackedLinear
 from agentforge.phase8_compression.agents import quantiser
-from agentforge.phase8_compression.agents.analyser import Analysis, analyse
+from agentforge.phase8_compression.agents.analyser import analyse
 from agentforge.phase8_compression.agents.optimizer import Chosen, optimise
 from agentforge.phase8_compression.agents.packager import Package, package
 from agentforge.phase8_compression.agents.profiler import profile
@@ -22,6 +22,7 @@ from agentforge.phase8_compression.formats.face import Options
 from agentforge.phase8_compression.publish import (
     ARTIFACTS,
     MODEL,
+    REPORT,
     Final,
     publish_artifacts,
     publish_model,
@@ -47,7 +48,7 @@ def orchestrate(context: PhaseContext, start: Start) -> None:
     start.save_beside(directory / "model", made.words.codec)
     final_model = load_compressed(directory / "model")
     validated = validate(start, final_model, made.words.codec)
-    counted = [*_sizes(start, chosen, analysis, directory / "model"), *chosen.measured]
+    counted = [*_sizes(start, chosen, directory / "model"), *chosen.measured]
     timed = profile(start, made.model, directory / "model")
     final = Final(
         directory / "model", made.words.codec, chosen.genes, chosen.record, analysis, validated, counted, timed
@@ -63,7 +64,8 @@ def orchestrate(context: PhaseContext, start: Start) -> None:
         publish_model(context, start, final)
     if ARTIFACTS not in context.published:
         publish_artifacts(context, final, packed, directory / "formats")
-    publish_report(context, start, final, packed)
+    if REPORT not in context.published:
+        publish_report(context, start, final, packed)
 
 
 def _packed(context: PhaseContext, start: Start, final: Final, model: Any, place: Path) -> Package:
@@ -96,7 +98,7 @@ def _places(validated: Validated, count: int) -> list[int]:
     return found
 
 
-def _sizes(start: Start, chosen: Chosen, analysis: Analysis, directory: Path) -> list[Measurement]:
+def _sizes(start: Start, chosen: Chosen, directory: Path) -> list[Measurement]:
     """The seeds' names; all counted, nothing timed."""
     found, model = sizes(directory), chosen.made.model
     parameters = sum(each.numel() for each in model.parameters())
