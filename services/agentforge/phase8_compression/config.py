@@ -43,7 +43,9 @@ class CompressionConfig(TeamConfig):
     )
     space: SpaceConfig = Field(SpaceConfig(), description="What a candidate may be.")
     pruning: PruningConfig = Field(PruningConfig(), description="How zeros are chosen.")
-    distillation: DistillationConfig = Field(DistillationConfig(), description="How students learn.")
+    distillation: DistillationConfig = Field(
+        DistillationConfig(), description="What students and what is healed learn."
+    )
     search: SearchConfig = Field(SearchConfig(), description="How candidates are looked for.")
     target: TargetConfig = Field(TargetConfig(), description="Which of them is chosen.")
     healing: HealingConfig | None = Field(

@@ -19,6 +19,8 @@ DENSE, NOBODY = "none", "none"
 CUTS = (LAYERS, WIDTH, HEADS, SPARSITY, VOCABULARY, STUDENT)  # after these a model is healed
 _CODECS = (IN_EMBEDDINGS, IN_LINEARS, IN_REST)
 _UNITS = 8  # MLP units come in eights, so that rows fill vectors
+_SEED_TOKENS = 0.05
+_SEED_CODECS = ("seedlm4", "seedlm3", "vptq4", "vptq2", "hyper8", "hyper4")
 _OF_STRATEGY: Mapping[str, tuple[str, ...]] = {
     "hybrid": (LAYERS, WIDTH, HEADS, SPARSITY, VOCABULARY, *_CODECS),
     "quantisation": _CODECS,
@@ -57,8 +59,8 @@ class Space:
         return math.prod(len(values) for values in self.choices.values())
 
 
-def space_of(model: Any, vocabulary: int, config: CompressionConfig) -> Space:
-    """`vocabulary`: tokens of the tokenizer."""
+def space_of(model: Any, vocabulary: int, config: CompressionConfig, smallest: int) -> Space:
+    """`vocabulary`: tokens of the tokenizer, of which `smallest` must stay (asked for by the seeds' strategy)."""
     parts, space = anatomy(model), config.space
     groups = matrices(model, parts)
     plain = [name for group, names in groups.items() if group != EMBEDDINGS for name in names]
@@ -76,11 +78,26 @@ def space_of(model: Any, vocabulary: int, config: CompressionConfig) -> Space:
     }
     if not plain:
         absent[IN_LINEARS] = "all its layers are ternary, and are stored by their codes"
+    if config.strategy == "seeds":
+        found |= _seeds(found, vocabulary, smallest)
     asked = _OF_STRATEGY[config.strategy]
     return Space(
         {gene: tuple(dict.fromkeys(found[gene])) for gene in asked if len(set(found[gene])) > 1},
         {gene: why for gene, why in absent.items() if gene in asked},
     )
+
+
+def _seeds(
+    found: Mapping[str, tuple[int | str, ...]], vocabulary: int, smallest: int
+) -> dict[str, tuple[int | str, ...]]:
+    """Theirs, whatever the config's space says: 5 % of the tokens, SeedLM, VPTQ, points on a trajectory. A tensor
+    takes one of the three: rounding what was rounded brings nothing."""
+    few = max(smallest, round(_SEED_TOKENS * vocabulary))
+    return {
+        VOCABULARY: (vocabulary, few) if few < vocabulary else (vocabulary,),
+        IN_EMBEDDINGS: ("float32", *_SEED_CODECS),
+        IN_LINEARS: ("float32", *_SEED_CODECS) if found[IN_LINEARS] else (),
+    }
 
 
 def cut_genes(genes: Genes, unsearched: Genes) -> Genes:

@@ -17,7 +17,6 @@ import torch
 from agentforge.codecs.container import FILE
 from agentforge.codecs.model import load_compressed, save_compressed
 from agentforge.codecs.spec import Spec
-from agentforge.data.codec import Codec
 from agentforge.data.items import Item
 from agentforge.data.splits import Split
 from agentforge.kit.audience import Quiet
@@ -29,6 +28,7 @@ from agentforge.phase8_compression.agents.trimmer import Trimmer, Words
 from agentforge.phase8_compression.config import CompressionConfig
 from agentforge.phase8_compression.recipe import SPARSITY, STUDENT, VOCABULARY, Space, cut_genes, space_of
 from agentforge.phase8_compression.start import Start
+from agentforge.phase8_compression.vocabulary.choose import smallest_size
 from agentforge.phase8_compression.worth import Worth, worth_of
 from agentforge.shrink.asking import Genes
 from agentforge.shrink.config import HealingConfig
@@ -50,7 +50,8 @@ class Candidate:
 class Workshop:
     def __init__(self, start: Start, scratch: Path) -> None:
         self.start, self._scratch = start, scratch
-        self.space: Space = space_of(start.model, start.codec.vocabulary, start.config)
+        smallest = smallest_size(start.codec.tokenizer) if start.config.strategy == "seeds" else 0
+        self.space: Space = space_of(start.model, start.codec.vocabulary, start.config, smallest)
         self.items = start.items(Split.SELECTION, start.config.search.items)
         self.fresh = start.items(Split.SELECTION, start.config.search.confirm_items, skip=start.config.search.items)
         self._trimmer = Trimmer(start)
@@ -158,9 +159,6 @@ class Workshop:
     def worth(self, place: Path, words: Words, items: Sequence[Item]) -> Worth:
         size = (place / FILE).stat().st_size
         return worth_of(load_compressed(place), words.codec, items, size, self.config.evaluation.batch)
-
-    def codec(self, genes: Genes) -> Codec:
-        return self._trimmer.words(genes.get(VOCABULARY)).codec
 
     @property
     def _stages(self) -> tuple[str, ...]:

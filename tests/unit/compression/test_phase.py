@@ -86,13 +86,16 @@ def test_a_file_that_answers_otherwise_is_never_handed_out(volume: Path, monkeyp
 
 def test_a_llama_goes_the_seeds_way(volume: Path) -> None:
     """Fewer tokens, vector codebooks, points on a trajectory: and the file still loads."""
-    space = {"vocabulary": [300], "embeddings": ["vptq2"], "linears": ["hyper8", "seedlm4"]}
     run = ask(
-        volume, "seeds", "llama", strategy="seeds", space=space, final=None, healing=None,
+        volume, "seeds", "llama", strategy="seeds", final=None, healing=None,
         search={"trials": 6, "batch": 3}, target={"min_retention": None}, formats={"make": ["huggingface"]},
     ).go()  # fmt: skip
     told = record(run, REPORT, "pareto_front.json")
-    assert set(told["space"]) >= {"embeddings", "linears"}
+    for gene in ("embeddings", "linears"):
+        assert {"seedlm3", "vptq2", "hyper8"} <= set(told["space"][gene])
+        assert "grid4" not in told["space"][gene]
+    tried = {each["genes"]["embeddings"] for each in told["candidates"]}
+    assert tried & {"seedlm3", "seedlm4", "vptq2", "vptq4", "hyper4", "hyper8"}
     assert load_model(run.output).model is not None
 
 

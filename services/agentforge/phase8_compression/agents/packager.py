@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 from agentforge.data.codec import Codec
 from agentforge.data.items import Item
 from agentforge.kit.context import PhaseContext
-from agentforge.kit.errors import FailedPrecondition, RunFailed
+from agentforge.kit.errors import FailedPrecondition, InvalidInput, MissingTool, RunFailed
 from agentforge.kit.measure import Measurement
 from agentforge.phase8_compression.formats.face import Format, Made, Options, agreement
 from agentforge.phase8_compression.making import wanted
@@ -45,10 +46,11 @@ def package(
         try:
             made[form.name] = form.make(model, codec, directory, options)
             same[form.name], seconds = _asked(start, form, made[form.name], codec, items, said)
-        except FailedPrecondition as error:
+        except (FailedPrecondition, InvalidInput, MissingTool) as error:
             if config.formats.make is not None:
                 raise
             made.pop(form.name, None)
+            shutil.rmtree(directory / form.name, ignore_errors=True)  # half a format is none
             absent[form.name] = error.message
             continue
         _check(form, made[form.name], same[form.name], config.formats.same)

@@ -17,8 +17,8 @@ import torch
 from agentforge.codecs.model import load_compressed
 from agentforge.edge.timing import model_seconds
 from agentforge.kit.measure import Measurement
-from agentforge.models.ternary.kernels import use_kernels
 from agentforge.phase8_compression.start import Start
+from agentforge.train.engine import use_kernels
 from agentforge.train.state import own_tensors
 
 COMPRESSED, UNCOMPRESSED = "compressed", "uncompressed"

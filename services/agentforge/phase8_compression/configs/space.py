@@ -9,7 +9,6 @@ from pydantic import Field
 
 from agentforge.codecs.spec import Spec
 from agentforge.kit.config import StrictModel
-from agentforge.kit.errors import InvalidInput
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 CodecName = Literal[
@@ -55,12 +54,3 @@ class SpaceConfig(StrictModel):
         description="Of plain matrices of layers; ternary ones are stored by their codes, always.",
     )
     rest: list[Literal["float32", "float16"]] = Field(["float16"], description="Of norms, gates and all else.")
-
-    def codec(self, name: str) -> Spec:
-        found = SPECS.get(name)  # type: ignore[call-overload]
-        if found is None:
-            raise InvalidInput(
-                f"there is no codec {name!r}", field="space", next_step=f"There are: {', '.join(SPECS)}."
-            )
-        assert isinstance(found, Spec)
-        return found

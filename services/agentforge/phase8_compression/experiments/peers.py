@@ -23,7 +23,7 @@ _ONNX = {"onnxruntime, 8 bits": 8, "onnxruntime, 4 bits": 4}
 _HQQ_GROUP = 64
 
 
-def peers(directory: Path, seed: int, scratch: Path, *, test_items: int = 250) -> dict[str, Any]:
+def peers(directory: Path, seed: int, scratch: Path, *, test_items: int) -> dict[str, Any]:
     start = start_of(directory, seed, healing=60, tokens=320, test_items=test_items)
     scratch.mkdir(parents=True)
     with settled(start.config.machine):

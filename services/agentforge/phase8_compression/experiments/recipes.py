@@ -42,7 +42,7 @@ def start_of(directory: Path, seed: int, *, healing: int, tokens: int, test_item
 
 def measured(
     directory: Path, seed: int, recipes: Mapping[str, Mapping[str, Any]], scratch: Path, *,
-    healing: int = 60, tokens: int = 320, test_items: int = 250,
+    healing: int, tokens: int, test_items: int,
 ) -> dict[str, Any]:  # fmt: skip
     start = start_of(directory, seed, healing=healing, tokens=tokens, test_items=test_items)
     with settled(start.config.machine):

@@ -67,8 +67,16 @@ def measure(seed: int) -> dict[str, Any]:
         models = pipeline_models(home, seed)
         return {
             which: {
-                "recipes": measured(models[which], seed, RECIPES[which], home / which),
-                "peers": peers(models[which], seed, home / f"{which}-peers"),
+                "recipes": measured(
+                    models[which],
+                    seed,
+                    RECIPES[which],
+                    home / which,
+                    healing=HEALING,
+                    tokens=SMALL,
+                    test_items=TEST_ITEMS,
+                ),
+                "peers": peers(models[which], seed, home / f"{which}-peers", test_items=TEST_ITEMS),
             }
             for which in (TERNARY, PLAIN)
         }
