@@ -63,6 +63,14 @@ class CompressionConfig(TeamConfig):
         return self.final or self.healing or HealingConfig()
 
     @model_validator(mode="after")
+    def _even(self) -> Self:
+        if self.final is not None and self.final.batch % self.processes:
+            message = f"{self.final.batch:,} rows cannot be shared out evenly among {self.processes} processes"
+            step = f"Set it to a multiple of {self.processes}, or change processes."
+            raise Unfit("final.batch", message, reason="UNEVEN_BATCH", next_step=step)
+        return self
+
+    @model_validator(mode="after")
     def _students(self) -> Self:
         if self.strategy == "distillation" and not self.distillation.students:
             message = "the strategy distillation chooses among students, and none is described"

@@ -42,11 +42,11 @@ class Start:
         rows = [ItemRows(stream, self.codec, data.length) for stream in streams]
         return even_loader(rows, batch=self.batch, pad=self.codec.pad, seed=seed)
 
-    def items(self, split: Split, count: int, skip: int = 0) -> list[Item]:
-        """So many of each family, or all where it has fewer, after the first `skip` of it."""
+    def items(self, split: Split, count: int) -> list[Item]:
+        """So many of each family, or all where it has fewer."""
         families = self.config.data.families
-        found = items_by_family(families, split, count + skip, self.config.seed, field="data.families")
-        return [item for each in found.values() for item in each[skip:]]
+        found = items_by_family(families, split, count, self.config.seed, field="data.families")
+        return [item for each in found.values() for item in each]
 
     def having(self, **changes: Any) -> Start:
         return replace(self, **changes)

@@ -35,6 +35,7 @@ from agentforge.shrink.config import HealingConfig
 from agentforge.shrink.importance import Importance
 from agentforge.shrink.masks import Zeros
 from agentforge.shrink.ranking import importance_of
+from agentforge.shrink.second import parted
 from agentforge.train.loop import TrainContext
 
 
@@ -52,8 +53,9 @@ class Workshop:
         self.start, self._scratch = start, scratch
         smallest = smallest_size(start.codec.tokenizer) if start.config.strategy == "seeds" else 0
         self.space: Space = space_of(start.model, start.codec.vocabulary, start.config, smallest)
-        self.items = start.items(Split.SELECTION, start.config.search.items)
-        self.fresh = start.items(Split.SELECTION, start.config.search.confirm_items, skip=start.config.search.items)
+        search = start.config.search
+        every = start.items(Split.SELECTION, search.items + search.confirm_items)
+        self.items, self.fresh = parted(every, search.items)
         self._trimmer = Trimmer(start)
 
     @property

@@ -100,7 +100,7 @@ def test_the_error_of_a_loss_is_what_draws_of_items_scatter_by() -> None:
 
 
 def test_fresh_items_are_no_form_of_those_that_were_seen() -> None:
-    from agentforge.phase7_adas.search.confirm import parted
+    from agentforge.shrink.second import parted
 
     twin = Item("a", "another form of 1", "1", 1, key="a 1")
     first, fresh = parted([*items("a", 8), twin, *items("b", 3)], 2)

@@ -10,12 +10,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from statistics import fmean, variance
-from typing import Any, TypeVar
+from typing import Any
 
 from agentforge.data.items import Item
-from agentforge.kit.errors import InvalidInput
-
-_T = TypeVar("_T")
+from agentforge.shrink.second import by_family
 
 
 @dataclass(frozen=True)
@@ -36,7 +34,7 @@ class Verdict:
 
     def accuracy(self, items: Sequence[Item]) -> float:
         """Mean over families."""
-        return fmean(map(fmean, _by_family(items, [float(one) for one in self.right]).values()))
+        return fmean(map(fmean, by_family(items, [float(one) for one in self.right]).values()))
 
 
 @dataclass(frozen=True)
@@ -55,30 +53,7 @@ class Loss:
 def loss_between(before: Verdict, after: Verdict, items: Sequence[Item]) -> Loss:
     """Item by item."""
     lost = [float(a) - float(b) for a, b in zip(before.right, after.right, strict=True)]
-    families = _by_family(items, lost).values()
+    families = by_family(items, lost).values()
     squares = [variance(values) / len(values) for values in families]
     error = math.sqrt(sum(squares)) / len(squares)
     return Loss(fmean(map(fmean, families)), error, after.nats - before.nats)
-
-
-def parted(items: Sequence[Item], first: int) -> tuple[list[Item], list[Item]]:
-    """Of each family so many, but half of them at most; and the rest, without other forms of the first ones."""
-    firsts: list[Item] = []
-    rest: list[Item] = []
-    for name, whole in _by_family(items, items).items():
-        own = whole[: min(first, len(whole) // 2)]
-        seen = {item.canonical for item in own}
-        others = [item for item in whole[len(own) :] if item.canonical not in seen]
-        if not own or len(others) < 2:
-            message = f"{name} has {len(whole)} items in the selection split: too few to choose and to confirm"
-            step = "Take higher difficulties."
-            raise InvalidInput(message, reason="TOO_FEW_ITEMS", field=f"data.families.{name}", next_step=step)
-        firsts, rest = firsts + own, rest + others
-    return firsts, rest
-
-
-def _by_family(items: Sequence[Item], values: Sequence[_T]) -> dict[str, list[_T]]:
-    found: dict[str, list[_T]] = {}
-    for item, value in zip(items, values, strict=True):
-        found.setdefault(item.family, []).append(value)
-    return found

@@ -13,7 +13,7 @@ from agentforge.kit.errors import FailedPrecondition
 from agentforge.kit.rng import Rng
 from agentforge.models.ternary.linear import frozen
 from agentforge.phase7_adas.configs.search import SearchConfig
-from agentforge.phase7_adas.search.confirm import Loss, Verdict, loss_between, parted
+from agentforge.phase7_adas.search.confirm import Loss, Verdict, loss_between
 from agentforge.phase7_adas.search.cost import Cost, cost_of
 from agentforge.phase7_adas.search.space import cut_of
 from agentforge.phase7_adas.search.weights import round_weights, zeros
@@ -21,6 +21,7 @@ from agentforge.shrink.anatomy import anatomy
 from agentforge.shrink.asking import Genes
 from agentforge.shrink.healing import Start, heal
 from agentforge.shrink.importance import Importance, loss_without, unit_norms
+from agentforge.shrink.second import parted
 from agentforge.shrink.slim import Cut, slimmed
 from agentforge.train.evaluate import answer_nats, answers
 from agentforge.train.judging import judged

@@ -93,7 +93,9 @@ def _finish(
         return as_judged, AS_JUDGED
     place = book.place / _FINAL if book.place is not None and (book.place / _FINAL).is_dir() else None
     longer = shop.finished(genes, settings, _Training(context, book), place)
-    worth = shop.stored_worth(longer, shop.place(shop.config.search.trials), shop.fresh)
+    width, last = len(judged.numbers), shop.place(shop.config.search.trials)
+    [numbers] = shared([lambda: shop.stored_worth(longer, last, shop.fresh).numbers], width)  # by rank 0, for all
+    worth = Worth.of(numbers)
     if (sum(worth.right), -worth.nats) >= (sum(judged.right), -judged.nats):
         return longer, LONGER
     context.log(
