@@ -150,8 +150,8 @@ class LongTermMemory(nn.Module):
     def empty(self, h_BTD: Tensor) -> MemoryState:
         none_BSD = h_BTD[:, :0].detach()
         none_BS = none_BSD[:, :, 0]
-        position_BS = torch.empty(len(h_BTD), 0, dtype=torch.long, device=h_BTD.device)
-        return MemoryState(none_BSD, none_BSD, none_BS, none_BS, position_BS, h_BTD.new_zeros(len(h_BTD)))
+        position_BS = torch.empty(h_BTD.shape[0], 0, dtype=torch.long, device=h_BTD.device)
+        return MemoryState(none_BSD, none_BSD, none_BS, none_BS, position_BS, h_BTD.new_zeros(h_BTD.shape[0]))
 
     def write(
         self, h_BTD: Tensor, position_BT: Tensor, strength: MemoryStrength, state: MemoryState
@@ -200,7 +200,7 @@ class LongTermMemory(nn.Module):
         return MemoryView(key_BHSK, value_BHSK, bias_BTS[:, None]), self._forget(after, log_decay)
 
     def _heads(self, initial_ID: Tensor, entries_BSD: Tensor) -> Tensor:
-        all_BSD = torch.cat((initial_ID.expand(len(entries_BSD), -1, -1), entries_BSD), 1)
+        all_BSD = torch.cat((initial_ID.expand(entries_BSD.shape[0], -1, -1), entries_BSD), 1)
         return split_heads(all_BSD, self.heads)
 
     def _readable(self, position_BT: Tensor, source: MemoryState, log_decay: Tensor | float) -> Tensor:

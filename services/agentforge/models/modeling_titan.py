@@ -97,8 +97,8 @@ class SlidingAttention(nn.Module):
             key, value = run.cache.window(run.passes * self.layers + self.layer, key, value)
         if run.persistent:
             learned_key, learned_value = run.persistent[self.layer]
-            key = torch.cat((learned_key.expand(len(key), -1, -1, -1), key), 2)
-            value = torch.cat((learned_value.expand(len(value), -1, -1, -1), value), 2)
+            key = torch.cat((learned_key.expand(key.shape[0], -1, -1, -1), key), 2)
+            value = torch.cat((learned_value.expand(value.shape[0], -1, -1, -1), value), 2)
         return F.scaled_dot_product_attention(query, key, value, run.mask, is_causal=run.mask is None)
 
 

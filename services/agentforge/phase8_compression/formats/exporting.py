@@ -19,11 +19,10 @@ _OF_THE_SOURCE = ("stack_trace", "nn_module_stack", "source_fn_stack", "from_nod
 
 
 class Window(NamedTuple):
-    """Tokens that the program takes, from `least` to `most`; and rows, of which 0 means any number."""
+    """Tokens that the program takes, from `least` to `most`, in any number of rows."""
 
     least: int
     most: int
-    rows: int
 
 
 class Prefill(nn.Module):
@@ -39,24 +38,23 @@ class Prefill(nn.Module):
 def window(described: Mapping[str, Any], context: int) -> Window:
     """What can vary, by config.json.
 
-    A long-term memory is written chunk by chunk in a Python loop, so its number of tokens is fixed; and learned
-    tokens of Titan are repeated by a number of rows that tracing fixes. A sliding window shorter than the text has
-    a mask, and a longer one has none: the program is of the former.
+    A long-term memory is written chunk by chunk in a Python loop, so its number of tokens is fixed. A sliding
+    window shorter than the text has a mask, and a longer one has none: the program is of the former.
     """
     if described.get("memory"):
-        return Window(context, context, 1)
+        return Window(context, context)
     positions = described.get("max_position_embeddings")
     most = min(context, positions) if isinstance(positions, int) and positions > 0 else context
     persistent, sliding = described.get("persistent_tokens"), described.get("sliding_window")
     least = 2 if persistent or not sliding else sliding + 1
-    return Window(least, max(most, least + 1), 1 if persistent else 0)
+    return Window(least, max(most, least + 1))
 
 
 def export(model: Any, room: Window) -> ExportedProgram:
     """Refused, by what torch says, where it cannot be exported."""
-    ids_BT = torch.zeros(room.rows or 2, max(room.least, min(room.most, room.least + 8)), dtype=torch.long)
+    ids_BT = torch.zeros(2, max(room.least, min(room.most, room.least + 8)), dtype=torch.long)
     time = Dim.STATIC if room.least == room.most else Dim("time", min=room.least, max=room.most)
-    sizes = {0: Dim.STATIC if room.rows else Dim("batch", min=1, max=_MOST_ROWS), 1: time}
+    sizes = {0: Dim("batch", min=1, max=_MOST_ROWS), 1: time}
     try:
         with torch.no_grad():
             made = torch.export.export(

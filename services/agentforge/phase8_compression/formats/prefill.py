@@ -17,11 +17,11 @@ Forward = Callable[[Tensor, Tensor], Tensor]
 
 @torch.no_grad()
 def answered(forward: Forward, room: Window, codec: Codec, items: Sequence[Item], *, batch: int) -> list[str]:
-    """`forward`: ids and mask [B, T] to logits [B, T, V]; of as many rows and tokens as `room` says."""
+    """`forward`: ids and mask [B, T] to logits [B, T, V]; of as many tokens as `room` says."""
     prompts = [codec.prompt_ids(item.prefix + item.prompt) for item in items]
     rooms = [len(codec.ids(item.completion)) + ROOM for item in items]
     said = [""] * len(items)
-    for places in alike([len(prompt) for prompt in prompts], room.rows or batch):
+    for places in alike([len(prompt) for prompt in prompts], batch):
         texts = [list(prompts[place]) for place in places]
         found = _greedy(forward, room, codec, texts, [rooms[place] for place in places])
         for place, ids in zip(places, found, strict=True):
@@ -50,13 +50,12 @@ def _greedy(
 
 
 def _next(forward: Forward, room: Window, pad: int, texts: list[list[int]]) -> list[int]:
-    """Padding stands right, where causality hides it. Rows are filled up where their number is fixed."""
+    """Padding stands right, where causality hides it."""
     longest = max(map(len, texts))
     check_room(longest, room)
     width = max(longest, room.least)
-    rows = texts + [texts[-1]] * (max(room.rows, len(texts)) - len(texts))
-    ids_BT = torch.tensor([row + [pad] * (width - len(row)) for row in rows])
-    mask_BT = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows])
+    ids_BT = torch.tensor([text + [pad] * (width - len(text)) for text in texts])
+    mask_BT = torch.tensor([[1] * len(text) + [0] * (width - len(text)) for text in texts])
     logits_BTV = forward(ids_BT, mask_BT)
     last = torch.tensor([len(row) - 1 for row in texts])
     token_B: list[int] = logits_BTV[torch.arange(len(texts)), last].argmax(-1).tolist()
