@@ -19,6 +19,9 @@ EXIT_LOCK_HELD = 73
 EXIT_INTERRUPTED = 75
 """Stopped by SIGTERM after a checkpoint: not final, resumable (EX_TEMPFAIL)."""
 
+INTERRUPTED = "interrupted; it goes on from its last checkpoint"
+"""The reason of the QUEUED that such a worker writes."""
+
 ATTEMPT_LINE = "----- attempt"
 """Begins the line that each worker writes first into worker.log."""
 
@@ -39,6 +42,9 @@ class Ending:
     over_limit: tuple[int, int] | None = None  # (used, limit) in bytes, when that was the reason
     last_rss_bytes: int = 0
     log_tail: str = ""
+    told: str = ""  # by one who knows more: "'s pod was evicted: …"
+    container_limit: str | None = None  # of memory, when the container was OOMKilled
+    refused: ForgeError | None = None  # why no worker of this run can begin; another try would end the same
 
     @property
     def interrupted(self) -> bool:
@@ -47,13 +53,16 @@ class Ending:
     @property
     def out_of_memory(self) -> bool:
         killed = self.exit_code == EXIT_RANK_LOST or (self.signal == signal.SIGKILL and not self.killed_because)
-        return self.over_limit is not None or (killed and self.kernel_oom_kills > 0)
+        told = self.over_limit is not None or self.container_limit is not None
+        return told or (killed and self.kernel_oom_kills > 0)
 
     @property
     def how(self) -> str:
         """ "ended with exit code 3", "was killed by SIGSEGV", …"""
         if self.killed_because:
             return f"was killed: {self.killed_because}"
+        if self.told:
+            return self.told
         if self.exit_code == EXIT_RANK_LOST:
             return "lost one of its ranks"
         if self.exit_code is not None:
@@ -64,6 +73,8 @@ class Ending:
 
     def error(self, phase: str, deaths: int) -> ForgeError:
         """What the run's FAILED state says."""
+        if self.refused is not None:
+            return self.refused
         tail = f" Last lines of worker.log:\n{self.log_tail}" if self.log_tail else " worker.log is empty."
         if self.out_of_memory:
             return ResourceExhausted(
@@ -83,6 +94,8 @@ class Ending:
             used, limit = self.over_limit
             return f"its processes held {mebibytes(used)}, the limit is {mebibytes(limit)}"
         held = f"; it held {mebibytes(self.last_rss_bytes)} when last seen" if self.last_rss_bytes else ""
+        if self.container_limit is not None:
+            return f"its container was OOMKilled, the limit is {self.container_limit}{held}"
         return f"the kernel killed it (SIGKILL, oom_kill counter +{self.kernel_oom_kills}){held}"
 
 

@@ -8,16 +8,19 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Protocol
 
 from agentforge.kit.diagnosis import Ending, kernel_oom_kills, log_tail
-from agentforge.kit.errors import Unavailable
+from agentforge.kit.errors import InvalidInput, Unavailable
 from agentforge.kit.files import disk_errors
 from agentforge.kit.heartbeat import Beat, read_heartbeat
 from agentforge.kit.processes import ProcessIdentity, group_rss_bytes, kill_group
 from agentforge.kit.rundir import RunDirectory
 from agentforge.kit.waiting import happens_within
 from agentforge.kit.worker import LOCK_VARIABLE
+
+LAUNCHER_VARIABLE = "AGENTFORGE_LAUNCHER"
 
 
 class RunningWorker(Protocol):
@@ -27,6 +30,9 @@ class RunningWorker(Protocol):
         """Wait until it has ended, at most so long; whether it has."""
 
     def heartbeat(self) -> Beat | None: ...
+
+    def waits(self) -> bool:
+        """Whether it has not begun yet, so that there is no heartbeat to miss."""
 
     def used_bytes(self) -> int:
         """Memory that it and all its children hold."""
@@ -45,6 +51,18 @@ class RunningWorker(Protocol):
 
 
 class Launcher(Protocol):
+    async def ready(self, home: Path, phase: str) -> None:
+        """At a service's start: raise what would keep every run from starting."""
+
+    async def find(self, run: RunDirectory) -> RunningWorker | None:
+        """Asked before the LOCK is: a worker that exists though its LOCK may not show it, or not yet."""
+
+    async def sweep(self, home: Path, phase: str) -> None:
+        """At a service's start: clear away what is left of runs that are over or gone."""
+
+    async def close(self) -> None:
+        """Let go of what launching needed. Workers go on."""
+
     async def launch(self, run: RunDirectory, lock: int) -> RunningWorker:
         """Start the run's worker, which takes over the LOCK. The caller closes its own descriptor afterwards."""
 
@@ -52,11 +70,38 @@ class Launcher(Protocol):
         """The worker that another launcher started, if it is within reach and lives."""
 
 
+def launcher_of_environment() -> Launcher:
+    """As AGENTFORGE_LAUNCHER says: local, which is the default, or kubernetes."""
+    name = os.environ.get(LAUNCHER_VARIABLE) or "local"
+    if name == "local":
+        return LocalLauncher()
+    if name == "kubernetes":
+        from agentforge.kit.cluster import KubernetesLauncher
+
+        return KubernetesLauncher.of_environment()
+    message = f"{LAUNCHER_VARIABLE}={name!r} is no launcher"
+    raise InvalidInput(
+        message, reason="UNKNOWN_LAUNCHER", field=LAUNCHER_VARIABLE, next_step="Say local or kubernetes."
+    )
+
+
 class LocalLauncher:
     """Workers are processes of this machine, each the leader of its own session and process group."""
 
     def __init__(self, command: Sequence[str] = (sys.executable, "-P", "-m", "agentforge.kit.worker")) -> None:
         self._command = tuple(command)
+
+    async def ready(self, home: Path, phase: str) -> None:
+        pass
+
+    async def find(self, run: RunDirectory) -> LocalWorker | None:
+        return None  # who has no LOCK does not work
+
+    async def sweep(self, home: Path, phase: str) -> None:
+        pass  # a worker goes by itself
+
+    async def close(self) -> None:
+        pass
 
     async def launch(self, run: RunDirectory, lock: int) -> LocalWorker:
         # Fixed hashing: a phase that iterates over a set gives the same bytes after a restart.
@@ -121,6 +166,9 @@ class LocalWorker:
     def heartbeat(self) -> Beat | None:
         beat = read_heartbeat(self._run.heartbeat_path)
         return beat if beat is not None and beat.worker == self.identity else None
+
+    def waits(self) -> bool:
+        return False
 
     def used_bytes(self) -> int:
         return group_rss_bytes(self.identity.pgid)

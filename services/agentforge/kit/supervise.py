@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from agentforge.kit import supervision
+from agentforge.kit.diagnosis import EXIT_FINAL, EXIT_INTERRUPTED, EXIT_LOCK_HELD
 from agentforge.kit.errors import ForgeError
 from agentforge.kit.launch import Launcher, RunningWorker
 from agentforge.kit.rundir import RunDirectory, list_runs
 from agentforge.kit.supervision import SupervisedRun
 from agentforge.kit.waiting import happens_within
 
+_NO_DEATH = (EXIT_FINAL, EXIT_INTERRUPTED, EXIT_LOCK_HELD)
 _log = logging.getLogger(__name__)
 
 
@@ -31,7 +34,14 @@ class SupervisorSettings:
 class RunSupervisor:
     """One per service. Any number of them, in any processes, may look after the same run: its LOCK decides."""
 
-    def __init__(self, launcher: Launcher, settings: SupervisorSettings | None = None) -> None:
+    def __init__(
+        self,
+        launcher: Launcher,
+        settings: SupervisorSettings | None = None,
+        on_start: Callable[[RunDirectory], None] | None = None,
+    ) -> None:
+        self.deaths = 0  # workers that a fault ended, or that had to be killed, since this supervisor began
+        self._on_start = on_start  # told of each run that is taken up
         self._launcher = launcher
         self._settings = settings or SupervisorSettings()
         self._tasks: dict[Path, asyncio.Task[None]] = {}
@@ -59,12 +69,15 @@ class RunSupervisor:
         task = asyncio.create_task(self._tend(supervised), name=f"tend {run.run_id}/{run.phase}")
         self._tasks[run.path] = task
         task.add_done_callback(lambda _: self._tasks.pop(run.path, None))
+        if self._on_start is not None:
+            self._on_start(run)
 
     async def adopt_all(self, home: Path, phase: str) -> int:
         """At a service's start: take up every unfinished run of its phase; how many there are."""
         unfinished = await asyncio.to_thread(_unfinished, home, phase)
         for run in unfinished:
             await self.start(run)
+        await self._launcher.sweep(home, phase)
         return len(unfinished)
 
     async def cancel(self, run: RunDirectory, reason: str) -> None:
@@ -105,6 +118,10 @@ class RunSupervisor:
     async def _worker_for(self, run: SupervisedRun) -> RunningWorker | None:
         """Launch a worker or adopt one; None when the run is final or this supervisor closes."""
         while not self._closing.is_set():
+            worker = await self._launcher.find(run.directory)
+            if worker is not None:
+                run.watching_begins()
+                return worker
             lock = run.directory.try_lock()
             if lock is not None:
                 try:
@@ -152,6 +169,7 @@ class RunSupervisor:
             while not await worker.ended(self._settings.poll_s):
                 supervision.look_after(run, worker, self._settings)
             run.ending = await worker.close()
+            self.deaths += run.ending.exit_code not in _NO_DEATH
         except BaseException:  # also an error of ours: what we do not watch any more must not hold our descriptors
             worker.detach()
             raise

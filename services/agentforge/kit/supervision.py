@@ -78,7 +78,7 @@ class SupervisedRun:
         if died is None:
             return False
         self.deaths = self._count_death()
-        if died.out_of_memory or self.deaths >= max_deaths:
+        if died.refused is not None or died.out_of_memory or self.deaths >= max_deaths:
             return self.fail(died.error(self.directory.phase, self.deaths))
         return self._state(state.QUEUED, f"the worker {died.how}; it is started again, from its last checkpoint")
 
@@ -122,6 +122,8 @@ def look_after(run: SupervisedRun, worker: RunningWorker, settings: SupervisorSe
     beat = worker.heartbeat()
     if beat is not None and beat.beat != run.beat:
         run.beat, run.beat_at = beat.beat, now
+    elif worker.waits():
+        run.beat_at = now
     if now - run.beat_at > settings.hung_after_s:
         worker.kill(f"it gave no heartbeat for {settings.hung_after_s:g} s")
     limit = settings.memory_limit_bytes
