@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import difflib
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import grpc
 
-from agentforge.client import forge_error
+from agentforge.client import ClientTls, RenewingChannel, explained, forge_error
 from agentforge.kit.errors import ForgeError, NotFound, RunCancelled, Unavailable
 from agentforge.kit.serve.values import to_struct
 from agentforge.v1 import artifact_pb2, event_pb2, phase_pb2
@@ -32,15 +33,20 @@ _CHANNEL = (
 class Link:
     """One phase service."""
 
-    def __init__(self, name: str, target: str, token: str) -> None:
+    def __init__(self, name: str, target: str, token: str, tls: ClientTls | None = None) -> None:
         self.name = name
         self.target = target
-        self._channel = grpc.aio.insecure_channel(target, options=_CHANNEL)
-        self._stub: PhaseServiceAsyncStub = PhaseServiceStub(self._channel)  # type: ignore[assignment]
+        self._tls = None if target.startswith("unix:") else tls
+        self._channel = RenewingChannel(target, self._tls, _CHANNEL)
         self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
 
+    @property
+    def _stub(self) -> PhaseServiceAsyncStub:
+        """Made for each call, which costs microseconds: the channel may have been renewed."""
+        return PhaseServiceStub(self._channel.current())  # type: ignore[return-value]
+
     async def describe(self, timeout_s: float = _CALL_S) -> phase_pb2.DescribePhaseResponse:
-        with self._errors():
+        async with self._errors():
             return await self._stub.DescribePhase(
                 phase_pb2.DescribePhaseRequest(), timeout=timeout_s, metadata=self._metadata
             )
@@ -56,31 +62,31 @@ class Link:
         request = phase_pb2.ValidateConfigRequest(
             preset=preset, config=to_struct(config), inputs=inputs or (), check_inputs=inputs is not None
         )
-        with self._errors():
+        async with self._errors():
             return await self._stub.ValidateConfig(request, timeout=_START_S, metadata=self._metadata)
 
     async def start(self, request: phase_pb2.StartRunRequest) -> phase_pb2.StartRunResponse:
-        with self._errors():
+        async with self._errors():
             return await self._stub.StartRun(request, timeout=_START_S, metadata=self._metadata)
 
     async def get(self, run_id: str) -> phase_pb2.Run:
-        with self._errors():
+        async with self._errors():
             request = phase_pb2.GetRunRequest(run_id=run_id)
             return (await self._stub.GetRun(request, timeout=_CALL_S, metadata=self._metadata)).run
 
     async def list(self, request: phase_pb2.ListRunsRequest) -> phase_pb2.ListRunsResponse:
-        with self._errors():
+        async with self._errors():
             return await self._stub.ListRuns(request, timeout=_CALL_S, metadata=self._metadata)
 
     async def cancel(self, run_id: str, reason: str) -> phase_pb2.Run:
-        with self._errors():
+        async with self._errors():
             request = phase_pb2.CancelRunRequest(run_id=run_id, reason=reason)
             return (await self._stub.CancelRun(request, timeout=_CALL_S, metadata=self._metadata)).run
 
     async def watch(self, run_id: str, after: int) -> AsyncGenerator[Sequence[event_pb2.Event], None]:
         """Batches of the run's events, without heartbeats and the catch-up mark; ends when it is final."""
         request = phase_pb2.WatchRunRequest(run_id=run_id, after_sequence=after)
-        with self._errors():
+        async with self._errors():
             call = self._stub.WatchRun(request, metadata=self._metadata)
             try:
                 async for response in call:
@@ -91,31 +97,33 @@ class Link:
     async def close(self) -> None:
         await self._channel.close()
 
-    @contextlib.contextmanager
-    def _errors(self) -> Iterator[None]:
+    @contextlib.asynccontextmanager
+    async def _errors(self) -> AsyncIterator[None]:
         try:
             yield
         except grpc.aio.AioRpcError as error:
             ours = forge_error(error)
             if isinstance(ours, Unavailable | RunCancelled):  # the call was cancelled by the other side, no run
-                raise self._unreachable(error.details() or "no answer") from None
+                raise self._unreachable(await asyncio.to_thread(explained, ours, self.target, self._tls)) from None
             raise ours from None
 
-    def _unreachable(self, why: str) -> Unavailable:
+    def _unreachable(self, why: ForgeError) -> Unavailable:
+        start = f"Start it (`agentforge serve {self.name}`), or correct AGENTFORGE_PHASES."
         return Unavailable(
-            f"the {self.name} service at {self.target} cannot be reached: {why}",
+            f"the {self.name} service at {self.target} cannot be reached: {why.message or 'no answer'}",
             reason="PHASE_UNREACHABLE",
             field=self.name,
-            next_step=f"Start it (`agentforge serve {self.name}`), or correct AGENTFORGE_PHASES.",
+            next_step=why.next_step if why.reason.startswith("TLS_") else start,
         )
 
 
 class Links:
     """All phases, in pipeline order."""
 
-    def __init__(self, targets: Mapping[str, str], token: str = "") -> None:
+    def __init__(self, targets: Mapping[str, str], token: str = "", tls: ClientTls | None = None) -> None:
         self._targets = targets
         self._token = token
+        self._tls = tls
         self._links: dict[str, Link] = {}
 
     @property
@@ -126,7 +134,7 @@ class Links:
         if name not in self._targets:
             raise self.unknown(name)
         if name not in self._links:
-            self._links[name] = Link(name, self._targets[name], self._token)
+            self._links[name] = Link(name, self._targets[name], self._token, self._tls)
         return self._links[name]
 
     def unknown(self, name: str, field: str = "phase") -> ForgeError:

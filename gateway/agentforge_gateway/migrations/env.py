@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
+import agentforge_gateway.access.tables  # noqa: F401 - it adds tables to `metadata`
 from agentforge_gateway.tables import metadata
 
 connection = context.config.attributes["connection"]

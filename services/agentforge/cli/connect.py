@@ -5,21 +5,40 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agentforge.cli.naming import pipeline_here
 from agentforge.kit.errors import MissingTool
 from agentforge.kit.paths import home
+from agentforge.kit.serve.token import service_token
 
 if TYPE_CHECKING:
     from agentforge.cli.gateway import PipelineClient
-    from agentforge.client import PhaseClient
+    from agentforge.client import ClientTls, PhaseClient
 
-TOKEN_VARIABLE = "AGENTFORGE_TOKEN"  # noqa: S105 - the name of a variable
+token = service_token
 
 
-def token() -> str:
-    return os.environ.get(TOKEN_VARIABLE, "")
+def secured(target: str) -> tuple[str, ClientTls | None]:
+    """The address without its scheme, and TLS where it is asked for.
+
+    That is by https:// before the address (the system's authorities are trusted), or by AGENTFORGE_CLIENT_TLS_CA
+    (that authority is); AGENTFORGE_CLIENT_TLS_CERT and _KEY are our own certificate (mTLS).
+    """
+    from agentforge.client import ClientTls
+
+    ca, certificate, key = (_file(f"AGENTFORGE_CLIENT_TLS_{name}") for name in ("CA", "CERT", "KEY"))
+    address = target.removeprefix("https://").removesuffix("/")
+    wanted = target.startswith("https://") or ca or certificate or key
+    if not wanted or address.startswith(("unix:", "http://")):
+        return address.removeprefix("http://"), None
+    return address, ClientTls(ca, certificate, key, os.environ.get("AGENTFORGE_CLIENT_TLS_NAME", ""))
+
+
+def _file(variable: str) -> Path | None:
+    value = os.environ.get(variable, "")
+    return Path(value) if value else None
 
 
 @contextmanager
@@ -28,7 +47,8 @@ def connect_phase(phase: str, target: str) -> Iterator[PhaseClient]:
     from agentforge.client import PhaseClient
 
     if target:
-        with PhaseClient(target, token=token()) as client:
+        address, tls = secured(target)
+        with PhaseClient(address, token=token(), tls=tls) as client:
             yield client
         return
     from agentforge.cli.embedded import Embedded
@@ -45,7 +65,8 @@ def connect_gateway(target: str, *, own: str = "", phases: bool = True) -> Itera
     from agentforge.cli.gateway import PipelineClient
 
     if target:
-        with PipelineClient(target, token()) as client:
+        address, tls = secured(target)
+        with PipelineClient(address, token(), tls) as client:
             yield client
         return
     need_gateway()

@@ -82,7 +82,7 @@ class Embedded:
         self.gateway = f"unix:{self._sockets}/gateway"
         # No token: nobody else can enter the directory. No HTTP: nobody asks for it.
         settings = GatewaySettings(
-            home=self._home, phases=self.phases, listen="", grpc_listen=self.gateway, token=""
+            home=self._home, phases=self.phases, listen="", grpc_listen=self.gateway, token="", token_file=None
         )
         self._gateway = Gateway(settings, only_run=self._own)
         await self._gateway.start()

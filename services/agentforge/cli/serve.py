@@ -6,6 +6,7 @@ import asyncio
 import ipaddress
 import logging
 import signal
+import tempfile
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -16,8 +17,8 @@ from agentforge.cli.naming import near_phase, pipeline_here
 from agentforge.kit import paths
 from agentforge.kit.errors import InvalidInput
 from agentforge.kit.phase import PhaseSpec
-from agentforge.kit.serve.server import PhaseServer
-from agentforge.kit.serve.tls import TlsFiles
+from agentforge.kit.serve.server import PhaseServer, ServerSettings
+from agentforge.kit.serve.tls import TlsFiles, tls_files
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,8 @@ class ServeOptions:
     tls_key: Path | None
     tls_client_ca: Path | None
     insecure: bool
+    health_listen: str = ""
+    metrics_listen: str = ""
 
     @property
     def volume(self) -> Path:
@@ -36,28 +39,19 @@ class ServeOptions:
 
     @property
     def tls(self) -> TlsFiles | None:
-        if not (self.tls_cert or self.tls_key or self.tls_client_ca):
-            return None
-        if self.tls_cert is None or self.tls_key is None:
-            raise InvalidInput(
-                "TLS needs both a certificate and its key",
-                reason="TLS_FILE",
-                field="tls_cert, tls_key",
-                next_step="Give --tls-cert and --tls-key.",
-            )
-        return TlsFiles(self.tls_cert, self.tls_key, self.tls_client_ca)
+        return tls_files(self.tls_cert, self.tls_key, self.tls_client_ca)
 
 
 def serve_until_stopped(options: ServeOptions) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     if options.what in ("gateway", "all"):
         need_gateway()
-        if options.tls:
+        if options.health_listen or options.metrics_listen:
             raise InvalidInput(
-                "the gateway has no TLS of its own",
-                reason="TLS_NOT_HERE",
-                field="tls_cert",
-                next_step="Put a reverse proxy in front of it, or serve a phase by itself with TLS.",
+                "the gateway's health and metrics are on its HTTP port: /healthz, /readyz and /metrics",
+                reason="USAGE",
+                field="health_listen, metrics_listen",
+                next_step="Leave both options out, or serve a phase by itself.",
             )
         asyncio.run(_serve_gateway(options))
     else:
@@ -77,10 +71,13 @@ async def _serve_phase(options: ServeOptions, spec: PhaseSpec) -> None:
     _check_exposure(options, closed=bool(tls and tls.client_ca))
     async with AsyncExitStack() as stack:
         stop = _asked_to_stop()
-        server = PhaseServer(spec, options.volume, options.listen, tls=tls)
+        settings = ServerSettings(health_listen=options.health_listen, metrics_listen=options.metrics_listen)
+        server = PhaseServer(spec, options.volume, options.listen, tls=tls, settings=settings)
         await server.start()
         stack.push_async_callback(server.stop)
-        print(f"{spec.name} {server.target}", flush=True)
+        sides = [f" {name} {at}" for name, at in (("health", server.health_target),
+                                                  ("metrics", server.metrics_target)) if at]  # fmt: skip
+        print(f"{spec.name} {server.target}{''.join(sides)}", flush=True)
         await stop.wait()
 
 
@@ -89,27 +86,37 @@ async def _serve_gateway(options: ServeOptions) -> None:
     from agentforge_gateway.app import Gateway
     from agentforge_gateway.settings import GatewaySettings
 
-    _check_exposure(options, closed=False)
+    tls = options.tls
+    _check_exposure(options, closed=bool(tls and tls.client_ca))
     specs = pipeline_here().specs if options.what == "all" else ()
     http, grpc, *addresses = _consecutive(options.listen, 2 + len(specs))
     async with AsyncExitStack() as stack:
         stop = _asked_to_stop()
-        targets = {}
+        # The gateway reaches the phases of its own process without certificates, where nobody else gets in.
+        private = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="af-")))
+        shown, targets = {}, {}
         for spec, address in zip(specs, addresses, strict=True):
-            server = PhaseServer(spec, options.volume, address)
+            targets[spec.name] = f"unix:{private / spec.name}"
+            server = PhaseServer(
+                spec, options.volume, address, tls=tls, settings=ServerSettings(private=targets[spec.name])
+            )
             await server.start()
             stack.push_async_callback(server.stop)
-            targets[spec.name] = server.target
+            shown[spec.name] = server.target
         settings = GatewaySettings(
-            home=options.volume, listen=http, grpc_listen=grpc, insecure=options.insecure, token=token()
-        )
+            home=options.volume, listen=http, grpc_listen=grpc, insecure=options.insecure,
+            token=token(), token_file=None,
+            tls_cert=options.tls_cert, tls_key=options.tls_key, tls_client_ca=options.tls_client_ca,
+        )  # fmt: skip
         if targets:
             settings = settings.model_copy(update={"phases": targets})
         gateway = Gateway(settings)
         await gateway.start()
         stack.push_async_callback(gateway.stop)
-        print(f"gateway http://{gateway.http_address} grpc {gateway.grpc_address}", flush=True)
-        for name, target in targets.items():
+        print(
+            f"gateway {'https' if tls else 'http'}://{gateway.http_address} grpc {gateway.grpc_address}", flush=True
+        )
+        for name, target in shown.items():
             print(f"{name} {target}", flush=True)
         await stop.wait()
 

@@ -12,6 +12,8 @@ import grpc
 from agentforge.client import channel
 from agentforge.client.channel import ClientTls, Following, Inputs
 from agentforge.client.errors import forge_error, run_error
+from agentforge.client.handshake import explained
+from agentforge.kit.errors import ForgeError
 from agentforge.kit.records import Record
 from agentforge.kit.refs import ArtifactRef
 from agentforge.v1 import event_pb2, phase_pb2
@@ -29,8 +31,9 @@ class AsyncPhaseClient:
         away_s: float = channel.AWAY_S,
     ) -> None:  # fmt: skip
         self.target = target
+        self._tls = tls
         self._channel = (
-            grpc.aio.secure_channel(target, tls.credentials(), channel.OPTIONS)
+            grpc.aio.secure_channel(target, tls.credentials(), (*channel.OPTIONS, *tls.options))
             if tls
             else grpc.aio.insecure_channel(target, channel.OPTIONS)
         )
@@ -118,7 +121,7 @@ class AsyncPhaseClient:
                         return
                 return
             except grpc.aio.AioRpcError as error:
-                pause = following.pause_after(forge_error(error, self.target))
+                pause = following.pause_after(await self._explained(error))
             finally:
                 call.cancel()
             await asyncio.sleep(pause)
@@ -161,6 +164,10 @@ class AsyncPhaseClient:
         try:
             answer = await method(request, timeout=max(self._timeout, at_least_s), metadata=self._metadata)
         except grpc.aio.AioRpcError as error:
-            raise forge_error(error, self.target) from None
+            raise await self._explained(error) from None
         self._reached = True
         return answer
+
+    async def _explained(self, error: grpc.aio.AioRpcError) -> ForgeError:
+        ours = forge_error(error, self.target)
+        return ours if self._reached else await asyncio.to_thread(explained, ours, self.target, self._tls)

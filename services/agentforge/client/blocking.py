@@ -12,6 +12,8 @@ import grpc
 from agentforge.client import channel
 from agentforge.client.channel import ClientTls, Following, Inputs
 from agentforge.client.errors import forge_error, run_error
+from agentforge.client.handshake import explained
+from agentforge.kit.errors import ForgeError
 from agentforge.kit.records import Record
 from agentforge.kit.refs import ArtifactRef
 from agentforge.v1 import event_pb2, phase_pb2
@@ -28,8 +30,9 @@ class PhaseClient:
         away_s: float = channel.AWAY_S,
     ) -> None:  # fmt: skip
         self.target = target
+        self._tls = tls
         self._channel = (
-            grpc.secure_channel(target, tls.credentials(), channel.OPTIONS)
+            grpc.secure_channel(target, tls.credentials(), (*channel.OPTIONS, *tls.options))
             if tls
             else grpc.insecure_channel(target, channel.OPTIONS)
         )
@@ -108,7 +111,7 @@ class PhaseClient:
                         return
                 return
             except grpc.RpcError as error:
-                pause = following.pause_after(forge_error(error, self.target))
+                pause = following.pause_after(self._explained(error))
             finally:
                 call.cancel()
             time.sleep(pause)
@@ -150,6 +153,10 @@ class PhaseClient:
         try:
             answer = method(request, timeout=max(self._timeout, at_least_s), metadata=self._metadata)
         except grpc.RpcError as error:
-            raise forge_error(error, self.target) from None
+            raise self._explained(error) from None
         self._reached = True
         return answer
+
+    def _explained(self, error: grpc.RpcError) -> ForgeError:
+        ours = forge_error(error, self.target)
+        return ours if self._reached else explained(ours, self.target, self._tls)

@@ -37,15 +37,29 @@ Inputs = Sequence[ArtifactRef | artifact_pb2.Artifact]
 
 @dataclass(frozen=True, slots=True)
 class ClientTls:
-    """PEM files: who is trusted (None: the system's authorities), and who we are (mTLS)."""
+    """PEM files: who is trusted (None: the system's authorities), and who we are (mTLS).
+
+    `name`: what the service's certificate must be for; empty: the host of its address.
+    """
 
     ca: Path | None = None
     certificate: Path | None = None
     key: Path | None = None
+    name: str = ""
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        return tuple(path for path in (self.ca, self.certificate, self.key) if path is not None)
+
+    @property
+    def options(self) -> tuple[tuple[str, str], ...]:
+        return (("grpc.ssl_target_name_override", self.name),) if self.name else ()
 
     def credentials(self) -> grpc.ChannelCredentials:
         if (self.certificate is None) != (self.key is None):
-            raise InvalidInput("a client certificate needs its key, and a key its certificate", field="tls")
+            raise InvalidInput(
+                "a client certificate needs its key, and a key its certificate", reason="TLS_FILE", field="tls"
+            )
         return grpc.ssl_channel_credentials(
             root_certificates=read_pem(self.ca, "tls.ca") if self.ca else None,
             private_key=read_pem(self.key, "tls.key") if self.key else None,

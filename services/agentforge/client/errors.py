@@ -22,6 +22,7 @@ _CLASSES: dict[str, type[ForgeError]] = {
         errors.AlreadyExists,
         errors.FailedPrecondition,
         errors.Unauthenticated,
+        errors.PermissionDenied,
         errors.ResourceExhausted,
         errors.DataLoss,
         errors.Unavailable,

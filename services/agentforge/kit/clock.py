@@ -14,6 +14,10 @@ def now() -> str:
     return _text(datetime.now(UTC))
 
 
+def later(seconds: float) -> str:
+    return _text(datetime.now(UTC) + timedelta(seconds=seconds))
+
+
 def to_timestamp(text: str) -> Timestamp:
     micros = (datetime.fromisoformat(text) - _EPOCH) // _MICROSECOND
     seconds, rest = divmod(micros, 1_000_000)

@@ -106,6 +106,15 @@ class Unauthenticated(ForgeError):
     exit_code = 2
 
 
+class PermissionDenied(ForgeError):
+    """The caller is known, and may not do this."""
+
+    default_reason = "PERMISSION_DENIED"
+    grpc_code = "PERMISSION_DENIED"
+    http_status = 403
+    exit_code = 2
+
+
 class ResourceExhausted(ForgeError):
     """Disk, memory or a queue is full."""
 

@@ -86,9 +86,9 @@ def serve(home: Path, socket: str) -> Iterator[Callable[..., Service]]:
 
     def make(
         phase: str = "echo", *, listen: str = socket, tls: TlsFiles | None = None, token: str = "",
-        heartbeat_s: float = 10.0, interrupt_workers: bool = True,
+        heartbeat_s: float = 10.0, interrupt_workers: bool = True, **sides: str,
     ) -> Service:  # fmt: skip
-        settings = ServerSettings(token, heartbeat_s, interrupt_workers, QUICK)
+        settings = ServerSettings(token, heartbeat_s, interrupt_workers, supervisor=QUICK, **sides)
         made.append(Service(home, phase, listen, tls, settings))
         return made[-1]
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import os
 import signal
 import sys
 from pathlib import Path
 
-from agentforge.kit.errors import ForgeError, InvalidInput
+from agentforge.kit.errors import ForgeError
 from agentforge.kit.paths import home
 from agentforge.kit.phase import load_pipeline
 from agentforge.kit.serve.server import PhaseServer, ServerSettings
-from agentforge.kit.serve.tls import TlsFiles
+from agentforge.kit.serve.tls import tls_files
 from agentforge.kit.supervise import SupervisorSettings
 
 
@@ -34,10 +35,13 @@ async def _serve(arguments: argparse.Namespace) -> None:
     settings = ServerSettings(
         interrupt_workers=arguments.interrupt_workers,
         supervisor=SupervisorSettings(grace_s=arguments.cancel_grace, memory_limit_bytes=memory),
+        health_listen=arguments.health_listen,
+        metrics_listen=arguments.metrics_listen,
     )
     server = PhaseServer(
         pipeline.spec(arguments.phase), home(), arguments.listen,
-        tls=_tls(arguments), settings=settings, pipeline=pipeline,
+        tls=tls_files(arguments.tls_cert, arguments.tls_key, arguments.tls_client_ca),
+        settings=settings, pipeline=pipeline,
     )  # fmt: skip
     await server.start()
     asked = asyncio.Event()
@@ -47,21 +51,19 @@ async def _serve(arguments: argparse.Namespace) -> None:
     await server.stop(arguments.drain)
 
 
-def _tls(arguments: argparse.Namespace) -> TlsFiles | None:
-    if arguments.tls_cert is None and arguments.tls_key is None and arguments.tls_client_ca is None:
-        return None
-    if arguments.tls_cert is None or arguments.tls_key is None:
-        raise InvalidInput("TLS needs both --tls-cert and --tls-key", field="--tls-cert, --tls-key")
-    return TlsFiles(arguments.tls_cert, arguments.tls_key, arguments.tls_client_ca)
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="agentforge.kit.serve", description=__doc__)
     parser.add_argument("phase")
     parser.add_argument("--listen", required=True, metavar="HOST:PORT|unix:PATH")
-    parser.add_argument("--tls-cert", type=Path, metavar="PEM")
-    parser.add_argument("--tls-key", type=Path, metavar="PEM")
-    parser.add_argument("--tls-client-ca", type=Path, metavar="PEM", help="only clients certified by it get in")
+    parser.add_argument("--tls-cert", type=Path, metavar="PEM", default=_path("TLS_CERT"))
+    parser.add_argument("--tls-key", type=Path, metavar="PEM", default=_path("TLS_KEY"))
+    parser.add_argument(
+        "--tls-client-ca", type=Path, metavar="PEM", default=_path("TLS_CLIENT_CA"),
+        help="only clients certified by it get in",
+    )  # fmt: skip
+    for side in ("health", "metrics"):
+        default = os.environ.get(f"AGENTFORGE_{side.upper()}_LISTEN", "")
+        parser.add_argument(f"--{side}-listen", metavar="HOST:PORT", default=default)
     parser.add_argument(
         "--drain", type=float, default=5.0, metavar="SECONDS", help="open calls get this long to end"
     )
@@ -71,6 +73,11 @@ def _parser() -> argparse.ArgumentParser:
         "--interrupt-workers", action="store_true", help="at the end workers write a checkpoint and stop, too"
     )
     return parser
+
+
+def _path(name: str) -> Path | None:
+    value = os.environ.get(f"AGENTFORGE_{name}", "")
+    return Path(value) if value else None
 
 
 if __name__ == "__main__":

@@ -5,27 +5,33 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from agentforge.kit.errors import FailedPrecondition
 from agentforge.kit.files import disk_errors
-from agentforge.kit.launch import Launcher, LocalLauncher
+from agentforge.kit.launch import Launcher, launcher_of_environment
 from agentforge.kit.phase import PhaseSpec, Pipeline, load_pipeline
-from agentforge.kit.serve.interceptor import Gate
+from agentforge.kit.rundir import RunDirectory
+from agentforge.kit.serve.census import RunCensus
+from agentforge.kit.serve.health_port import HealthPort, bind
+from agentforge.kit.serve.interceptor import Gate, Observe
 from agentforge.kit.serve.servicer import PhaseServicer
 from agentforge.kit.serve.tls import TlsFiles
+from agentforge.kit.serve.token import service_token
 from agentforge.kit.serve.watch import HEARTBEAT_S, Tails
 from agentforge.kit.supervise import RunSupervisor, SupervisorSettings
 from agentforge.v1 import phase_pb2
 from agentforge.v1.phase_pb2_grpc import add_PhaseServiceServicer_to_server
 
-TOKEN_VARIABLE = "AGENTFORGE_TOKEN"  # noqa: S105 - the name of a variable
+if TYPE_CHECKING:
+    from agentforge.kit.serve.metrics import PhaseMetrics
+
 SERVICE = phase_pb2.DESCRIPTOR.services_by_name["PhaseService"].full_name
 _MAX_REQUEST_BYTES = 4 << 20
 _OPTIONS = (
@@ -44,11 +50,14 @@ log = logging.getLogger("agentforge.serve")
 class ServerSettings:
     """`token`: what callers must present as "authorization: Bearer …"; empty: everybody may call."""
 
-    token: str = field(default_factory=lambda: os.environ.get(TOKEN_VARIABLE, ""), repr=False)
+    token: str = field(default_factory=service_token, repr=False)
     heartbeat_s: float = HEARTBEAT_S  # silence of a watch stream after which a heartbeat is sent
     interrupt_workers: bool = False  # at stop: True has them write a checkpoint and end, False lets them run on
     adopt: bool = True  # at start: take up all unfinished runs of the volume; a command of one user must not
     supervisor: SupervisorSettings = field(default_factory=SupervisorSettings)
+    health_listen: str = ""  # health alone, without TLS, for probes; empty: not
+    metrics_listen: str = ""  # /metrics for Prometheus, over plain HTTP; empty: not
+    private: str = ""  # one more address without TLS: a unix socket for the gateway in the same process
 
 
 class PhaseServer:
@@ -72,7 +81,10 @@ class PhaseServer:
         self._tls = tls
         self._settings = settings or ServerSettings()
         self._pipeline = pipeline or load_pipeline()
-        self._launcher = launcher or LocalLauncher()
+        self._launcher = launcher or launcher_of_environment()
+        self.health_target = self.metrics_target = ""  # after start(): where they listen, if they do
+        self._health_port: HealthPort | None = None
+        self._metrics: PhaseMetrics | None = None
         self._stopped = asyncio.Event()
         self._stopping = False
 
@@ -85,16 +97,23 @@ class PhaseServer:
         """Serve. On return calls are answered; unfinished runs of the phase are taken up in the background."""
         with disk_errors(self.home):
             self.home.mkdir(parents=True, exist_ok=True)
+        await self._launcher.ready(self.home, self.spec.name)
         self._tails = Tails(self._settings.heartbeat_s)
-        self._supervisor = RunSupervisor(self._launcher, self._settings.supervisor)
+        observe, on_start = self._measure() if self._settings.metrics_listen else (None, None)
+        self._supervisor = RunSupervisor(self._launcher, self._settings.supervisor, on_start)
         self._servicer = PhaseServicer(self.spec, self._pipeline, self.home, self._supervisor, self._tails)
         self._health = health.aio.HealthServicer()
-        self._server = grpc.aio.server(interceptors=[Gate(self._settings.token)], options=_OPTIONS)
+        self._server = grpc.aio.server(interceptors=[Gate(self._settings.token, observe=observe)], options=_OPTIONS)
         add_PhaseServiceServicer_to_server(self._servicer, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         reflection.enable_server_reflection([SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME], self._server)
-        self._bind()
-        await self._server.start()
+        credentials = self._tls.server_credentials() if self._tls else None
+        try:
+            await self._listen_everywhere(credentials)
+        except BaseException:
+            await self._launcher.close()
+            await self._stop_sides()
+            raise
         for name in ("", SERVICE):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
         self._adoption = asyncio.create_task(self._adopt(), name="adopt runs")
@@ -114,29 +133,41 @@ class PhaseServer:
             await self._adoption
         await self._servicer.close()
         await self._supervisor.close(interrupt_workers=self._settings.interrupt_workers)
+        await self._launcher.close()
+        await self._stop_sides()  # last: until here they tell that the service ends
         self._stopped.set()
 
     async def wait(self) -> None:
         """Until stop() is done."""
         await self._stopped.wait()
 
-    def _bind(self) -> None:
-        try:
-            if self._tls is not None:
-                port = self._server.add_secure_port(self._listen, self._tls.server_credentials())
-            else:
-                port = self._server.add_insecure_port(self._listen)
-        except RuntimeError:
-            port = 0
-        if not port:
-            raise FailedPrecondition(
-                f"cannot listen on {self._listen!r}",
-                reason="LISTEN_FAILED",
-                field="listen",
-                next_step="Give HOST:PORT of this machine with a free port, or unix:PATH of at most 100 bytes.",
-            )
-        if not self._listen.startswith("unix:"):
-            self.target = f"{self._listen.rpartition(':')[0]}:{port}"
+    async def _listen_everywhere(self, credentials: grpc.ServerCredentials | None) -> None:
+        settings = self._settings
+        self.target = bind(self._server, self._listen, "listen", credentials)
+        if settings.private:
+            bind(self._server, settings.private, "private")
+        if settings.health_listen:
+            self._health_port = HealthPort(settings.health_listen, self._health)
+            self.health_target = self._health_port.target
+            await self._health_port.start()
+        if self._metrics is not None:
+            self.metrics_target = self._metrics.listen(settings.metrics_listen)
+        await self._server.start()
+
+    def _measure(self) -> tuple[Observe, Callable[[RunDirectory], None]]:
+        from agentforge.kit.serve.metrics import PhaseMetrics
+
+        census = RunCensus(self.home, self.spec.name)
+        self._metrics = PhaseMetrics(
+            self.spec.name, census, lambda: self._tails.watchers, lambda: self._supervisor.deaths
+        )
+        return self._metrics.observe, census.touch
+
+    async def _stop_sides(self) -> None:
+        if self._health_port is not None:
+            await self._health_port.stop()
+        if self._metrics is not None:
+            await self._metrics.close()
 
     async def _adopt(self) -> None:
         if not self._settings.adopt:

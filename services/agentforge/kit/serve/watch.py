@@ -138,7 +138,7 @@ class Tails:
 
     @property
     def watchers(self) -> int:
-        return sum(tail.watchers for tail in self._tails.values())
+        return sum(tail.watchers for tail in list(self._tails.values()))  # asked from a thread, too
 
     async def watch(self, path: Path, after: int) -> AsyncGenerator[bytes]:
         if self._stopping:
