@@ -1,0 +1,1 @@
+"""The model registry: names, semantic versions, aliases with their log, lineage, checks, cards, clean-up."""
