@@ -1,0 +1,42 @@
+"""What is decided before W&B is touched."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from agentforge.kit.errors import FailedPrecondition, ForgeError, Unavailable
+from agentforge.track import mode as modes
+from agentforge.track.mode import Mode, check, decide
+
+
+def test_off_unless_asked_for() -> None:
+    assert decide("", {}) is Mode.DISABLED
+    assert decide("", {"AGENTFORGE_WANDB": "Offline"}) is Mode.OFFLINE
+    assert decide("online", {"AGENTFORGE_WANDB": "offline"}) is Mode.ONLINE
+    assert decide("online", {"WANDB_MODE": "disabled"}) is Mode.DISABLED
+    with pytest.raises(ForgeError, match="'yes'"):
+        decide("", {"AGENTFORGE_WANDB": "yes"})
+
+
+def test_online_wants_a_key(home: Path) -> None:
+    pytest.importorskip("wandb")
+    with pytest.raises(FailedPrecondition) as refused:
+        check(Mode.ONLINE, {"NETRC": str(home / "none")})
+    assert refused.value.reason == "WANDB_KEY_MISSING"
+
+
+@pytest.mark.parametrize("kind", ["closed port", "silent"])
+def test_a_server_that_is_not_there_is_said_at_once(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("wandb")
+    monkeypatch.setattr(modes, "_REACH_S", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        if kind == "closed port":
+            listener.close()
+        with pytest.raises(Unavailable) as refused:
+            check(Mode.ONLINE, {"WANDB_API_KEY": "k" * 40, "WANDB_BASE_URL": url})
+    assert refused.value.reason == "WANDB_UNREACHABLE"
+    assert refused.value.exit_code == 3
