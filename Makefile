@@ -7,10 +7,10 @@ ASK ?= Q: 21 + 34 = A:
 PROTOS := $(sort $(wildcard proto/agentforge/v1/*.proto))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-slow oracle check fix proto bench evidence clean
+.PHONY: help setup run test test-slow test-postgres compose-test oracle check fix proto bench base-image images evidence clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -28,6 +28,13 @@ test: setup ## Run the tests, but the slow ones
 test-slow: setup ## Run the slow tests only
 	$(BIN)/python -m pytest -m slow --timeout 3600
 
+test-postgres: setup ## Run the gateway's tests on a PostgreSQL server, which they start (Debian: postgresql)
+	AGENTFORGE_TEST_DATABASE=postgres $(BIN)/python -m pytest tests/unit/gateway tests/e2e/test_gateway_kills.py \
+		--numprocesses auto --maxprocesses 4 --dist loadfile
+
+compose-test: setup ## Run the tiny preset in the nine images by Compose, kill containers (AGENTFORGE_COMPOSE_WHOLE=1)
+	AGENTFORGE_COMPOSE_MUST_RUN=1 $(BIN)/python -m pytest -m slow tests/compose -s
+
 oracle: setup ## Compare merging with mergekit (AGENTFORGE_MERGEKIT: a Python that has it)
 	$(BIN)/python -m pytest -m oracle tests/oracle
 
@@ -40,6 +47,7 @@ check: setup ## Lint, types, import walls, the contract, and that what is genera
 	$(BIN)/python -m tests.tools.check_walls
 	$(BIN)/python -m tests.tools.check_size
 	$(BIN)/python -m tests.tools.write_evidence --check
+	$(BIN)/python -m tests.tools.write_chart_readme --check
 
 fix: setup ## Apply what ruff can mend
 	$(BIN)/ruff check --fix .
@@ -54,6 +62,12 @@ bench: setup ## Measure the frame's figures into bench/*.json
 
 evidence: setup ## Write docs/EVIDENCE.md from the recorded trials (agentforge evidence --rerun measures)
 	$(BIN)/python -m tests.tools.write_evidence
+
+base-image: ## A base for the images where no registry is in reach: Debian by debootstrap (as root)
+	$(PYTHON) -m deploy.base_image
+
+images: ## Build the nine container images (BASE=image, VARIANT=cpu|cuda), and print their sizes
+	$(PYTHON) -m deploy.build_images $(if $(BASE),--base $(BASE)) $(if $(VARIANT),--variant $(VARIANT))
 
 clean: ## Remove .venv and caches (runs are kept)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -9,17 +9,19 @@ from pydantic import BaseModel
 
 from agentforge.kit.errors import ForgeError
 from agentforge_gateway import problems
+from agentforge_gateway.access import audit
+from agentforge_gateway.access.login import login_router
+from agentforge_gateway.access.routes import access_router
 from agentforge_gateway.api_models import EVENT_STREAM, After, CancelRequest, RunId, new_run_id
 from agentforge_gateway.api_pages import pages_router
 from agentforge_gateway.api_phases import phases_router
+from agentforge_gateway.api_registry import registry_router
+from agentforge_gateway.api_seeds import seeds_router
+from agentforge_gateway.dash.router import dash_router
 from agentforge_gateway.guard import Guard
-from agentforge_gateway.models import GivenRunId, PipelineSpec, Plan, Run, State
+from agentforge_gateway.models import PipelineSpec, Plan, Run, StartRequest, State
 from agentforge_gateway.parts import Parts
 from agentforge_gateway.streams import feed_websocket, sse_response, start_after
-
-
-class StartRequest(PipelineSpec):
-    run_id: GivenRunId = None
 
 
 class RunPage(BaseModel):
@@ -36,11 +38,16 @@ def build_app(parts: Parts) -> FastAPI:
         redoc_url=None,
         separate_input_output_schemas=False,
     )
-    app.add_middleware(Guard, token=parts.settings.token)
+    app.add_middleware(Guard, access=parts.access, local_only=parts.settings.local_only)
     problems.install(app)
     app.include_router(runs_router(parts))
     app.include_router(phases_router(parts))
+    app.include_router(registry_router(parts))
+    app.include_router(seeds_router(parts))
+    app.include_router(access_router(parts.access))
+    app.include_router(login_router(parts.access))
     app.include_router(pages_router(parts, app))
+    app.include_router(dash_router(parts))
     return app
 
 
@@ -49,10 +56,13 @@ def runs_router(parts: Parts) -> APIRouter:
     runs = parts.runs
 
     @router.post("/v1/runs", status_code=201, responses={200: {"model": Run}, **problems.documented(409, 404, 507)})
-    async def start_run(request: StartRequest, response: Response) -> Run:
+    async def start_run(
+        request: StartRequest, response: Response, traceparent: Annotated[str | None, Header(max_length=512)] = None
+    ) -> Run:
         """Start a run; 200 and the run that is there when the same was asked before under this id."""
         spec = PipelineSpec.model_validate(request.model_dump(exclude={"run_id"}))
-        run, created = await runs.start(request.run_id or new_run_id(), spec)
+        run, created = await runs.start(request.run_id or new_run_id(), spec, traceparent)
+        audit.about(run.run_id)
         response.status_code = 201 if created else 200
         return run
 

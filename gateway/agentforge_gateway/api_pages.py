@@ -8,8 +8,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import HTMLResponse, PlainTextResponse
 
 from agentforge_gateway import phases, problems
+from agentforge_gateway.access.headers import with_style
 from agentforge_gateway.database import ping
-from agentforge_gateway.docs_page import docs_page
+from agentforge_gateway.docs_page import STYLE, docs_page
 from agentforge_gateway.metrics import metrics_text
 from agentforge_gateway.models import Model
 from agentforge_gateway.parts import Parts
@@ -40,7 +41,7 @@ def pages_router(parts: Parts, app: FastAPI) -> APIRouter:
     async def readyz(response: Response) -> Readiness:
         """Ready when the database answers. Phases that are away are reported, and waited for by runs."""
         try:
-            await ping(parts.engine)
+            await ping(parts.engine, parts.settings.database_timeout_s)
             database = "ok"
         except (SQLAlchemyError, OSError) as error:
             database = f"does not answer: {str(error).splitlines()[0]}"
@@ -56,6 +57,6 @@ def pages_router(parts: Parts, app: FastAPI) -> APIRouter:
 
     @router.get("/docs", response_class=HTMLResponse, include_in_schema=False)
     async def docs() -> HTMLResponse:
-        return HTMLResponse(docs_page(app.openapi()))
+        return HTMLResponse(docs_page(app.openapi()), headers={"Content-Security-Policy": with_style(STYLE)})
 
     return router

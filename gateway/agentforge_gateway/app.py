@@ -12,17 +12,24 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from agentforge.kit.errors import InvalidInput
 from agentforge.kit.phase import load_pipeline
+from agentforge_gateway.access.callers import Access
+from agentforge_gateway.access.limits import Limits
+from agentforge_gateway.access.rows import Rows
 from agentforge_gateway.api import build_app
+from agentforge_gateway.dash.talk import Talkers
 from agentforge_gateway.database import migrate, open_engine
 from agentforge_gateway.grpc_face import GrpcFace
 from agentforge_gateway.links import Links
 from agentforge_gateway.parts import Parts
+from agentforge_gateway.registry.registry import Registry
+from agentforge_gateway.registry.shelf import Shelf
 from agentforge_gateway.runs import Runs
 from agentforge_gateway.scheduler import Scheduler
 from agentforge_gateway.sequencer import Surroundings
 from agentforge_gateway.settings import GatewaySettings, split_address
 from agentforge_gateway.store import Store
 from agentforge_gateway.tail import Tails
+from agentforge_gateway.tls import HttpTls
 
 _GRACE_S = 3  # for requests that are being answered; streams end at once
 
@@ -65,6 +72,7 @@ class Gateway:
             return
         parts = self._parts
         await parts.tails.close()
+        await parts.talkers.close()
         if self._http is not None and self._serving is not None:
             self._http.should_exit = True
             await self._serving
@@ -95,6 +103,7 @@ class Gateway:
             await self._serve_http(parts)
 
     async def _serve_http(self, parts: Parts) -> None:
+        tls = HttpTls(self.settings.tls) if self.settings.tls else None
         listener = _listen(self.settings.listen)
         host = split_address(self.settings.listen, "listen")[0]
         self.http_address = f"{host or '127.0.0.1'}:{listener.getsockname()[1]}"
@@ -106,6 +115,9 @@ class Gateway:
             timeout_graceful_shutdown=_GRACE_S,
             ws_per_message_deflate=False,  # the same events for 50 watchers would be compressed 50 times
         )
+        config.load()
+        if tls is not None:
+            config.ssl = tls.context  # the same in every version of uvicorn, whose own options read files only once
         self._http = _Server(config)
         self._serving = asyncio.create_task(self._http.serve(sockets=[listener]))
         while not self._http.started and not self._serving.done():  # noqa: ASYNC110  (uvicorn has no event)
@@ -137,12 +149,16 @@ def phase_targets(settings: GatewaySettings) -> dict[str, str]:
 
 
 def _assemble(settings: GatewaySettings, engine: AsyncEngine, only_run: str | None) -> Parts:
-    store, tails = Store(engine), Tails()
-    links = Links(phase_targets(settings), settings.token)
+    store, tails = Store(engine, settings.database_timeout_s), Tails()
+    links = Links(phase_targets(settings), settings.root_token, settings.phase_tls)
     around = Surroundings(settings.home, links, store, settings.unreachable_timeout_s)
     scheduler = Scheduler(around, tails, settings.max_concurrent_runs, only_run)
     runs = Runs(around, scheduler, tails, settings.heartbeat_s)
-    return Parts(settings, engine, store, links, tails, scheduler, runs)
+    registry = Registry(settings.home, Shelf(engine, settings.database_timeout_s), store, links)
+    limits = Limits(settings.token_rate_per_s, settings.token_burst, settings.token_at_once)
+    access = Access(settings.root_token, Rows(engine, settings.database_timeout_s), limits)
+    talkers = Talkers(settings.home)
+    return Parts(settings, engine, store, links, tails, scheduler, runs, registry, access, talkers)
 
 
 def _listen(address: str) -> socket.socket:

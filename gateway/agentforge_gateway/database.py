@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from alembic import command
 from alembic.config import Config
@@ -21,6 +22,16 @@ from agentforge.kit.files import disk_errors
 MIGRATIONS = Path(__file__).parent / "migrations"
 _ADVISORY_LOCK = 0x41464F52  # any constant: PostgreSQL's lock for "somebody migrates agentforge"
 _BUSY_MS = 30_000
+# libpq's: a connection whose other side is gone without a word (a node lost, a cable cut) ends in half a minute.
+_SILENCE: dict[str, Any] = {
+    "connect_timeout": 10,  # seconds, as the next three's first two
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 25_000,  # milliseconds
+}
+_late: set[asyncio.Task[Any]] = set()
+T = TypeVar("T")
 
 
 def open_engine(url: str) -> AsyncEngine:
@@ -37,7 +48,12 @@ def open_engine(url: str) -> AsyncEngine:
         return engine
     if parsed.drivername in ("postgresql", "postgresql+psycopg"):
         return create_async_engine(
-            parsed.set(drivername="postgresql+psycopg"), pool_size=4, max_overflow=4, pool_pre_ping=True
+            parsed.set(drivername="postgresql+psycopg"),
+            pool_size=4,
+            max_overflow=4,
+            pool_pre_ping=True,
+            pool_timeout=10,
+            connect_args=_SILENCE | {name: value for name, value in parsed.query.items() if name in _SILENCE},
         )
     raise _bad_url(f"{parsed.drivername} is not supported")
 
@@ -62,9 +78,36 @@ async def migrate(engine: AsyncEngine) -> None:
         ) from error
 
 
-async def ping(engine: AsyncEngine) -> None:
-    async with engine.connect() as connection:
-        await connection.execute(text("SELECT 1"))
+async def ping(engine: AsyncEngine, timeout_s: float | None = None) -> None:
+    async def ask() -> None:
+        async with engine.connect() as connection:
+            await connection.execute(text("SELECT 1"))
+
+    await answer(engine, ask(), timeout_s)
+
+
+async def answer(engine: AsyncEngine, work: Coroutine[Any, Any, T], timeout_s: float | None) -> T:
+    """What the database says; TimeoutError where PostgreSQL is silent (SQLite has a timeout of its own).
+
+    Cancelled, psycopg asks the server to stop and waits until it agrees, which a server that hangs never does. So
+    what is late is cancelled and then left to itself; its connection comes back when the server does.
+    """
+    task = asyncio.create_task(work)
+    limit = timeout_s if engine.dialect.name == "postgresql" else None
+    try:
+        await asyncio.wait([task], timeout=limit)
+    except asyncio.CancelledError:
+        task.cancel()
+        await asyncio.wait([task], timeout=limit)
+        raise
+    finally:
+        if not task.done():
+            task.cancel()
+            _late.add(task)
+            task.add_done_callback(_forget)
+    if task.done():
+        return task.result()
+    raise TimeoutError(f"no answer within {timeout_s:g} s")
 
 
 async def _upgrade(engine: AsyncEngine) -> None:
@@ -72,6 +115,12 @@ async def _upgrade(engine: AsyncEngine) -> None:
         if engine.dialect.name == "postgresql":
             await connection.execute(text(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})"))
         await connection.run_sync(_to_head)
+
+
+def _forget(task: asyncio.Task[Any]) -> None:
+    _late.discard(task)
+    if not task.cancelled():
+        task.exception()  # nobody else will ask for it
 
 
 def _to_head(connection: Connection) -> None:

@@ -6,7 +6,7 @@ import json
 from html import escape
 from typing import Any
 
-_STYLE = """
+STYLE = """
 body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222;background:#fff}
 h3{font-family:ui-monospace,monospace;font-size:1rem;margin-bottom:.2rem} b{color:#06c}
 td{padding-right:1rem}
@@ -25,7 +25,7 @@ def docs_page(schema: dict[str, Any]) -> str:
     models = [_model(name, model) for name, model in sorted(schema["components"]["schemas"].items())]
     title = escape(schema["info"]["title"])
     return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>{STYLE}</style>'
         f"<h1>{title}</h1><p>The same for programs: <a href='/openapi.json'>/openapi.json</a>. WebSocket: "
         f"<code>/v1/runs/{{run_id}}/ws?after=N</code>, messages <code>{{&quot;events&quot;: […]}}</code>.</p>"
         f"<section>{''.join(routes)}</section><h2>Models</h2>{''.join(models)}</html>"

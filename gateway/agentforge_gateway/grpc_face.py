@@ -13,16 +13,19 @@ from grpc_reflection.v1alpha import reflection
 
 from agentforge.kit.errors import InvalidInput
 from agentforge.kit.serve.interceptor import Gate
-from agentforge.v1 import event_pb2, pipeline_pb2, pipeline_pb2_grpc
+from agentforge.v1 import event_pb2, pipeline_pb2, pipeline_pb2_grpc, registry_pb2_grpc
 from agentforge_gateway import phases
+from agentforge_gateway.access.rpcs import admission
 from agentforge_gateway.models import State
 from agentforge_gateway.parts import Parts
 from agentforge_gateway.protojson import planned_to_proto, run_to_proto, spec_from_proto
+from agentforge_gateway.registry import servicer as registry
 from agentforge_gateway.settings import split_address
 from agentforge_gateway.streams import MAX_SEQUENCE
 from agentforge_gateway.tail import CaughtUp, Chunk
 
 SERVICE = pipeline_pb2.DESCRIPTOR.services_by_name["PipelineService"].full_name
+_SERVICES = (SERVICE, registry.SERVICE)
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
@@ -46,7 +49,7 @@ class PipelineServicer(pipeline_pb2_grpc.PipelineServiceServicer):
     async def StartPipeline(
         self, request: pipeline_pb2.StartPipelineRequest, context: Context
     ) -> pipeline_pb2.StartPipelineResponse:
-        run, created = await self._runs.start(request.run_id, spec_from_proto(request.spec))
+        run, created = await self._runs.start(request.run_id, spec_from_proto(request.spec), _traceparent(context))
         return pipeline_pb2.StartPipelineResponse(pipeline=run_to_proto(run), created=created)
 
     async def GetPipeline(
@@ -94,20 +97,29 @@ class GrpcFace:
     """The server: PipelineService, health for it and for "", and reflection."""
 
     def __init__(self, parts: Parts) -> None:
+        self._tls = parts.settings.tls
         self._server = grpc.aio.server(
-            interceptors=[Gate(parts.settings.token)],
+            interceptors=[Gate(admit=admission(parts.access))],
             options=[("grpc.max_receive_message_length", 4 << 20), ("grpc.so_reuseport", 0)],
         )
         self._health = health.HealthServicer()
         pipeline_pb2_grpc.add_PipelineServiceServicer_to_server(PipelineServicer(parts), self._server)
+        registry_pb2_grpc.add_RegistryServiceServicer_to_server(
+            registry.RegistryServicer(parts.registry), self._server
+        )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        names = (SERVICE, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME)
+        names = (*_SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, self._server)
 
     async def start(self, address: str) -> str:
         """Listen; give the address with the port that was taken."""
+        # A unix socket is closed to others by its directory; TLS has no name to check there.
+        tls = None if address.startswith("unix:") else self._tls
         try:
-            port = self._server.add_insecure_port(address)
+            if tls is None:
+                port = self._server.add_insecure_port(address)
+            else:
+                port = self._server.add_secure_port(address, tls.server_credentials())
         except RuntimeError:
             raise InvalidInput(
                 f"the gateway cannot listen on {address}",
@@ -116,16 +128,21 @@ class GrpcFace:
                 next_step="Stop what listens there, or choose another address.",
             ) from None
         await self._server.start()
-        for name in ("", SERVICE):
+        for name in ("", *_SERVICES):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
         if address.startswith("unix:"):
             return address
         return f"{split_address(address, 'grpc_listen')[0]}:{port}"
 
     async def stop(self, grace_s: float) -> None:
-        for name in ("", SERVICE):
+        for name in ("", *_SERVICES):
             await self._health.set(name, health_pb2.HealthCheckResponse.NOT_SERVING)
         await self._server.stop(grace_s)
+
+
+def _traceparent(context: Context) -> str | None:
+    value = dict(context.invocation_metadata() or ()).get("traceparent")
+    return value if isinstance(value, str) else None
 
 
 def _state(number: int) -> State:

@@ -78,11 +78,16 @@ class Journal:
         await _whole(self._copy(phase, records))
 
     async def close(self) -> None:
-        """Leave nothing unsaved, however long the database is away. The log has it all in any case."""
+        """Leave nothing unsaved, however long the database is away; but a gateway that stops does not wait for it.
+
+        The log has it all in any case, and the next gateway brings the row up to date.
+        """
         try:
             while not self._saved:
                 await self.save()
                 if not self._saved:
+                    if (task := asyncio.current_task()) is not None and task.cancelling():
+                        return
                     await asyncio.sleep(_DATABASE_PAUSE)
         finally:
             await asyncio.to_thread(self._events.close)

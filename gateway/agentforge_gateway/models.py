@@ -93,6 +93,10 @@ class PipelineSpec(Model):
     no_reuse: Annotated[bool, Field(description="Run every phase even where an output could be reused.")] = False
 
 
+class StartRequest(PipelineSpec):
+    run_id: GivenRunId = None
+
+
 class PlannedPhase(Model):
     phase: str
     target: str = ""

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from agentforge_gateway.access.callers import Access
+from agentforge_gateway.dash.talk import Talkers
 from agentforge_gateway.links import Links
+from agentforge_gateway.registry.registry import Registry
 from agentforge_gateway.runs import Runs
 from agentforge_gateway.scheduler import Scheduler
 from agentforge_gateway.settings import GatewaySettings
@@ -23,3 +26,6 @@ class Parts:
     tails: Tails
     scheduler: Scheduler
     runs: Runs
+    registry: Registry
+    access: Access
+    talkers: Talkers

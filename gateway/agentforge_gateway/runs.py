@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Sequence
 from agentforge.kit.errors import AlreadyExists, FailedPrecondition, NotFound
 from agentforge.kit.paths import check_run_id
 from agentforge.kit.rundir import RunDirectory, RunRequest
+from agentforge.track.traceparent import to_journal
 from agentforge_gateway.fold import new_run, read_run
 from agentforge_gateway.journal import PIPELINE, Journal
 from agentforge_gateway.models import ErrorDetail, PipelineSpec, Plan, PlannedPhase, Run, State
@@ -35,8 +36,11 @@ class Runs:
         ]
         return Plan(plan=phases, violations=details)
 
-    async def start(self, run_id: str, spec: PipelineSpec) -> tuple[Run, bool]:
-        """Idempotent: the same request under the same id gives the same run, and False."""
+    async def start(self, run_id: str, spec: PipelineSpec, traceparent: str | None = None) -> tuple[Run, bool]:
+        """Idempotent: the same request under the same id gives the same run, and False.
+
+        `traceparent`, the caller's trace, is no part of the request: it is written into the journal.
+        """
         directory = self._directory(run_id)
         known = await self._around.store.get(run_id)
         if not directory.exists():
@@ -44,7 +48,7 @@ class Runs:
             if violations:
                 raise refusal(violations)
             if await asyncio.to_thread(self._create, directory, whole, phases):
-                return await self._queue(directory), True
+                return await self._queue(directory, traceparent), True
         request = await asyncio.to_thread(directory.request)
         if not _same(spec, PipelineSpec.model_validate(request.config["spec"])):
             raise AlreadyExists(
@@ -128,7 +132,7 @@ class Runs:
         except AlreadyExists:  # somebody else was faster; start() compares the specs, which is what counts
             return False
 
-    async def _queue(self, directory: RunDirectory) -> Run:
+    async def _queue(self, directory: RunDirectory, traceparent: str | None) -> Run:
         lock = await asyncio.to_thread(directory.try_lock)
         if lock is None:  # another gateway found it and has begun
             run = new_run(await asyncio.to_thread(directory.request))
@@ -139,6 +143,8 @@ class Runs:
             try:
                 if journal.run.last_sequence == 0:
                     await journal.say(State.QUEUED)
+                    if trace := to_journal(traceparent):
+                        await journal.write(trace)
             finally:
                 await journal.close()
         finally:

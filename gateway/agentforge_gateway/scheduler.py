@@ -10,6 +10,7 @@ import time
 from agentforge.kit.errors import ForgeError
 from agentforge.kit.rundir import RunDirectory, list_runs
 from agentforge.kit.waiting import happens_within
+from agentforge.track.start import start_followers
 from agentforge_gateway.fold import Fold, read_run
 from agentforge_gateway.journal import PIPELINE, Journal
 from agentforge_gateway.models import Run
@@ -95,6 +96,7 @@ class Scheduler:
             try:
                 sequencer = Sequencer(journal, self._around)
                 self._active[run_id] = (sequencer, self._active[run_id][1])
+                await asyncio.to_thread(start_followers, self._around.home, run_id)
                 await sequencer.run()
             finally:
                 await journal.close()

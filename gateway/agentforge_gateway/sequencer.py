@@ -60,6 +60,7 @@ class Sequencer:
         """Ends when the run is final. Cancelling the task leaves the run as it is, for the next gateway."""
         if self.journal.run.state.final:  # the gateway before died between its last event and the database
             await self._remember_keys()
+            await self.journal.save()
             return
         if self.journal.run.last_sequence == 0:  # … or before its first
             await self.journal.say(State.QUEUED)

@@ -2,31 +2,59 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any
+import functools
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Row, Table, and_, func, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import InterfaceError, OperationalError, TimeoutError
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from agentforge.kit.errors import Unavailable
 from agentforge.kit.serve import pages
 from agentforge.v1.event_pb2 import RunState
+from agentforge_gateway.database import answer
 from agentforge_gateway.models import PhaseRun, PipelineSpec, PlannedPhase, Run, State
 from agentforge_gateway.tables import phase_runs, pipelines
 
+Asked = ParamSpec("Asked")
+T = TypeVar("T")
+
+
+def _answered(
+    ask: Callable[Concatenate[Store, Asked], Coroutine[Any, Any, T]],
+) -> Callable[Concatenate[Store, Asked], Coroutine[Any, Any, T]]:
+    """A database that is away, or that takes too long, is Unavailable, and nothing waits for it any longer."""
+
+    @functools.wraps(ask)
+    async def asked(self: Store, /, *arguments: Asked.args, **named: Asked.kwargs) -> T:
+        try:
+            return await answer(self._engine, ask(self, *arguments, **named), self._timeout_s)
+        except (OperationalError, InterfaceError, NoConnection, TimeoutError) as error:
+            raise Unavailable(
+                f"the database does not answer: {str(error).splitlines()[0]}",
+                reason="DATABASE_UNAVAILABLE",
+                next_step="Try again in a moment; see /readyz.",
+            ) from error
+
+    return asked
+
 
 class Store:
-    def __init__(self, engine: AsyncEngine) -> None:
+    """`timeout_s`: how long PostgreSQL may take for each of these."""
+
+    def __init__(self, engine: AsyncEngine, timeout_s: float | None = None) -> None:
         self._engine = engine
+        self._timeout_s = timeout_s
         self._insert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
 
+    @_answered
     async def save(self, run: Run, reuse_keys: Mapping[str, str] | None = None) -> None:
         """Insert or replace the run and all its phases. `reuse_keys`: phase to key, where it is known."""
         keys = reuse_keys or {}
-        async with self._begin() as connection:
+        async with self._engine.begin() as connection:
             await self._upsert(connection, pipelines, _pipeline_row(run))
             for position, phase in enumerate(run.phases):
                 row = _phase_row(run.run_id, position, phase) | {"reuse_key": keys.get(phase.phase, "")}
@@ -34,9 +62,10 @@ class Store:
                 kept = () if phase.phase in keys else ("reuse_key",)
                 await self._upsert(connection, phase_runs, row, keep=kept)
 
+    @_answered
     async def add(self, run: Run) -> bool:
         """Insert a run that the table lacks; False when it has it."""
-        async with self._begin() as connection:
+        async with self._engine.begin() as connection:
             statement = self._insert(pipelines).values(_pipeline_row(run)).on_conflict_do_nothing()
             if (await connection.execute(statement.returning(pipelines.c.run_id))).first() is None:
                 return False
@@ -45,11 +74,13 @@ class Store:
                 await connection.execute(self._insert(phase_runs).values(row).on_conflict_do_nothing())
         return True
 
+    @_answered
     async def get(self, run_id: str) -> Run | None:
-        async with self._begin() as connection:
+        async with self._engine.begin() as connection:
             row = (await connection.execute(select(pipelines).where(pipelines.c.run_id == run_id))).first()
             return (await self._whole(connection, [row]))[0] if row else None
 
+    @_answered
     async def page(self, size: int = 0, token: str = "", states: Sequence[State] = ()) -> tuple[list[Run], str]:
         """Newest first, and the token of the next page; empty at the end. New runs do not shift later pages."""
         size = pages.check_page_size(size)
@@ -62,19 +93,21 @@ class Store:
             time = select(pipelines.c.create_time).where(pipelines.c.run_id == after).scalar_subquery()
             same = and_(pipelines.c.create_time == time, pipelines.c.run_id < after)
             query = query.where(or_(pipelines.c.create_time < time, same))
-        async with self._begin() as connection:
+        async with self._engine.begin() as connection:
             rows = (await connection.execute(query.limit(size + 1))).all()
             runs = await self._whole(connection, rows[:size])
         return runs, pages.make_token(runs[-1].run_id, scope) if len(rows) > size else ""
 
+    @_answered
     async def ids(self, *, unfinished: bool) -> list[str]:
         """Ids of all runs, or of those that no gateway has brought to an end; oldest first."""
         query = select(pipelines.c.run_id).order_by(pipelines.c.create_time, pipelines.c.run_id)
         if unfinished:
             query = query.where(pipelines.c.state.in_([state.value for state in State if not state.final]))
-        async with self._begin() as connection:
+        async with self._engine.begin() as connection:
             return list((await connection.execute(query)).scalars())
 
+    @_answered
     async def reusable(self, key: str, but: str) -> list[PhaseRun]:
         """Phases that succeeded under this key in other runs, newest first; `reused_from` names the run."""
         query = (
@@ -84,26 +117,15 @@ class Store:
             .order_by(phase_runs.c.end_time.desc(), phase_runs.c.run_id)
             .limit(10)
         )
-        async with self._begin() as connection:
+        async with self._engine.begin() as connection:
             rows = (await connection.execute(query)).all()
         return [_phase(row).model_copy(update={"reused_from": row.run_id}) for row in rows]
 
+    @_answered
     async def count_by_state(self) -> dict[str, int]:
         query = select(pipelines.c.state, func.count()).group_by(pipelines.c.state)
-        async with self._begin() as connection:
+        async with self._engine.begin() as connection:
             return {row[0]: row[1] for row in (await connection.execute(query)).all()}
-
-    @contextlib.asynccontextmanager
-    async def _begin(self) -> AsyncIterator[AsyncConnection]:
-        try:
-            async with self._engine.begin() as connection:
-                yield connection
-        except (OperationalError, InterfaceError, TimeoutError) as error:
-            raise Unavailable(
-                f"the database does not answer: {str(error).splitlines()[0]}",
-                reason="DATABASE_UNAVAILABLE",
-                next_step="Try again in a moment; see /readyz.",
-            ) from error
 
     async def _upsert(
         self, connection: AsyncConnection, table: Table, row: dict[str, Any], keep: Sequence[str] = ()

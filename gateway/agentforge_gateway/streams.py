@@ -52,9 +52,14 @@ async def _frames(items: AsyncGenerator[Item, None]) -> AsyncIterator[bytes]:
 
 async def feed_websocket(socket: WebSocket, items: AsyncGenerator[Item, None]) -> None:
     """Each message is {"events": [...]}, the JSON of WatchPipelineResponse; then the connection is closed."""
+    await feed_texts(socket, _texts(items))
+
+
+async def feed_texts(socket: WebSocket, texts: AsyncGenerator[str, None]) -> None:
+    """As they come, until they end or the client goes."""
     await socket.accept()
     gone = asyncio.create_task(_until_gone(socket))
-    sending = asyncio.create_task(_send_all(socket, items))
+    sending = asyncio.create_task(_send_all(socket, texts))
     try:
         await asyncio.wait([gone, sending], return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -65,16 +70,22 @@ async def feed_websocket(socket: WebSocket, items: AsyncGenerator[Item, None]) -
         raise results[1]
 
 
-async def _send_all(socket: WebSocket, items: AsyncGenerator[Item, None]) -> None:
+async def _texts(items: AsyncGenerator[Item, None]) -> AsyncGenerator[str, None]:
     async with contextlib.aclosing(items):
         async for item in items:
             if isinstance(item, Chunk):
-                await socket.send_text(item.text)
+                yield item.text
             elif isinstance(item, CaughtUp):
                 mark = {"sequence": 0, "caught_up": {"sequence": item.sequence}}
-                await socket.send_text(json.dumps({"events": [mark]}))
+                yield json.dumps({"events": [mark]})
             else:
-                await socket.send_text('{"events":[{"sequence":0,"heartbeat":{}}]}')
+                yield '{"events":[{"sequence":0,"heartbeat":{}}]}'
+
+
+async def _send_all(socket: WebSocket, texts: AsyncGenerator[str, None]) -> None:
+    async with contextlib.aclosing(texts):
+        async for text in texts:
+            await socket.send_text(text)
     await socket.close()
 
 

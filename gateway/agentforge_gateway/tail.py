@@ -205,11 +205,11 @@ class Tails:
 
     def __init__(self) -> None:
         self._tails: dict[Path, Tail] = {}
-        self._closed = False
+        self.closing = asyncio.Event()
         self.relayed = 0  # events given to watchers, counted once for each
 
     async def watch(self, path: Path, phase: str, after: int, heartbeat_s: float) -> AsyncGenerator[Item, None]:
-        if self._closed:
+        if self.closing.is_set():
             raise Unavailable("the gateway is stopping", next_step="Connect again in a moment.")
         if path not in self._tails:
             self._tails[path] = Tail(path, phase)
@@ -236,7 +236,7 @@ class Tails:
 
     async def close(self) -> None:
         """End all streams; their clients come back with the id of the last event they have."""
-        self._closed = True
+        self.closing.set()
         await asyncio.gather(*[tail.close() for tail in self._tails.values()])
 
 

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from agentforge.cli import models_app
+
 app = typer.Typer(
     name="agentforge",
     help="Make a small language model in measured phases: the whole road, or one phase on a model of your own.",
@@ -16,6 +18,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     epilog="Exit codes: 0 done, 1 the run failed, 2 bad input, 3 cannot reach, 130 cancelled.",
 )
+
+app.add_typer(models_app.app, name="models")
 
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout, errors as JSON on stderr.")]
 Set = Annotated[
@@ -48,6 +52,14 @@ Model = Annotated[
 TrustCode = Annotated[
     bool, typer.Option("--trust-remote-code", help="Run code that is stored in the model's directory.")
 ]
+Processes = Annotated[
+    int,
+    typer.Option("--nproc", min=0, max=1024, help="Processes of each machine that work on it; 0: as the config."),
+]
+NodeRank = Annotated[int, typer.Option("--node-rank", min=0, help="Which of the machines this one is, from 0.")]
+Master = Annotated[
+    str, typer.Option("--master", metavar="HOST:PORT", help="Where the machines meet, on the first.")
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything and print the plan; start nothing.")]
 
 
@@ -63,6 +75,7 @@ def run(
     out: Annotated[Path | None, typer.Option(help="Copy the last phase's outputs here.")] = None,
     no_reuse: Annotated[bool, typer.Option("--no-reuse", help="Run phases whose output could be reused.")] = False,
     ask: Annotated[str, typer.Option(metavar="TEXT", help="In the end ask the last phase's model this.")] = "",
+    nproc: Processes = 0,
     dry_run: DryRun = False,
     run_id: RunId = "",
     gateway: Gateway = "",
@@ -74,7 +87,7 @@ def run(
 
     run_id = run_id or new_run_id()
     options = RunOptions(
-        preset, set_ or [], from_, until, inputs or [], out, no_reuse, run_id, gateway, as_json, ask
+        preset, set_ or [], from_, until, inputs or [], out, no_reuse, run_id, gateway, as_json, ask, nproc
     )
     return run_pipeline(options, dry_run=dry_run)
 
@@ -86,6 +99,10 @@ def phase(
     inputs: Inputs = None,
     set_: Set = None,
     out: Annotated[Path | None, typer.Option(help="Copy the outputs here: all of them, or nothing.")] = None,
+    nproc: Processes = 0,
+    nnodes: Annotated[int, typer.Option(min=1, max=1024, help="Machines that work on it, started by hand.")] = 1,
+    node_rank: NodeRank = 0,
+    master: Master = "",
     dry_run: DryRun = False,
     run_id: RunId = "",
     target: Target = "",
@@ -94,27 +111,29 @@ def phase(
     """Run one phase, on inputs of your own. The same --run-id again goes on with a run that stopped."""
     from agentforge.cli.naming import new_run_id
     from agentforge.cli.phase import PhaseOptions, run_phase
+    from agentforge.cli.several import Several
 
+    several = Several(nproc, nnodes, node_rank, master)
+    if node_rank:
+        from agentforge.cli.join import join_as
+
+        return join_as(several, run_id, name)
     run_id = run_id or new_run_id()
-    options = PhaseOptions(name, preset, inputs or [], set_ or [], out, run_id, target, as_json)
+    options = PhaseOptions(name, preset, inputs or [], set_ or [], out, run_id, target, as_json, several)
     return run_phase(options, dry_run=dry_run)
 
 
 @app.command()
-def serve(
-    what: Annotated[str, typer.Argument(metavar="PHASE|gateway|all", help="What to serve.")],
-    listen: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where to listen.")],
-    home: Annotated[Path | None, typer.Option(help="The shared volume; else AGENTFORGE_HOME.")] = None,
-    tls_cert: Annotated[Path | None, typer.Option(help="Certificate chain of this server (PEM).")] = None,
-    tls_key: Annotated[Path | None, typer.Option(help="Its private key (PEM).")] = None,
-    tls_client_ca: Annotated[Path | None, typer.Option(help="Only clients with a certificate of this CA.")] = None,
-    insecure: Annotated[bool, typer.Option(help="Listen beyond this machine without TLS or a token.")] = False,
+def join(
+    run: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="runs/RUN_ID/PHASE on the shared volume.")],
+    node_rank: NodeRank,
+    master: Master,
+    nproc: Processes = 0,
 ) -> int:
-    """Serve one phase, the gateway, or all of them in one process."""
-    from agentforge.cli.serve import ServeOptions, serve_until_stopped
+    """Take part, with this machine, in a run that `agentforge phase --nnodes` started on another one."""
+    from agentforge.cli.join import join_run
 
-    options = ServeOptions(what, listen, home, tls_cert, tls_key, tls_client_ca, insecure)
-    return serve_until_stopped(options)
+    return join_run(run, node_rank, master, nproc)
 
 
 @app.command()
@@ -324,6 +343,18 @@ def evidence(
     from agentforge.cli.evidence import EvidenceOptions, show
 
     return show(EvidenceOptions(phase, only or [], rerun, jobs, as_json))
+
+
+@app.command()
+def export(
+    model: Annotated[str, typer.Argument(metavar="NAME[:VERSION|ALIAS]", help="A registered model.")],
+    out: Annotated[Path, typer.Option(metavar="DIR|FILE.tar", help="A new directory, or a new tar.")],
+    gateway: Gateway = "",
+) -> int:
+    """Write a registered model out, with its card; every file is compared with its digest."""
+    from agentforge.cli.export import export as write_out
+
+    return write_out(model, out, gateway)
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
@@ -9,7 +10,7 @@ from typing import Any, Self, TypeVar
 
 import grpc
 
-from agentforge.client import forge_error
+from agentforge.client import ClientTls, explained, forge_error
 from agentforge.kit.errors import ForgeError, ResourceExhausted, Unavailable
 from agentforge.kit.records import Record, from_proto
 from agentforge.v1 import pipeline_pb2
@@ -29,11 +30,18 @@ R = TypeVar("R")
 
 
 class PipelineClient:
-    def __init__(self, target: str, token: str = "") -> None:
+    def __init__(self, target: str, token: str = "", tls: ClientTls | None = None) -> None:
         self.target = target
-        self._channel = grpc.insecure_channel(target, options=_OPTIONS)
+        self._tls = tls
+        self._channel = (
+            grpc.secure_channel(target, tls.credentials(), options=(*_OPTIONS, *tls.options))
+            if tls
+            else grpc.insecure_channel(target, options=_OPTIONS)
+        )
         self._stub = PipelineServiceStub(self._channel)
         self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
+        if trace := os.environ.get("TRACEPARENT"):  # of the program that called this one
+            self._metadata = (*self._metadata, ("traceparent", trace))
 
     def __enter__(self) -> Self:
         return self
@@ -96,6 +104,15 @@ class PipelineClient:
         finally:
             call.cancel()
 
+    @property
+    def channel(self) -> grpc.Channel:
+        """For the gateway's other services; `call` sends their requests."""
+        return self._channel
+
+    def call(self, method: Callable[..., R], request: Any) -> R:
+        """A call that may hash gigabytes."""
+        return self._call(method, request, _START_S)
+
     def _call(self, method: Callable[..., R], request: Any, timeout: float = _CALL_S) -> R:
         try:
             return method(request, timeout=timeout, metadata=self._metadata)
@@ -103,7 +120,7 @@ class PipelineClient:
             raise self._translated(error) from None
 
     def _translated(self, error: grpc.RpcError) -> ForgeError:
-        ours = forge_error(error)
+        ours = explained(forge_error(error), self.target, self._tls)
         if not isinstance(ours, Unavailable) or ours.reason != Unavailable.default_reason:
             return ours
         return Unavailable(

@@ -18,6 +18,9 @@ from agentforge.kit.serve.server import PhaseServer
 from agentforge_gateway.app import Gateway
 from agentforge_gateway.models import PipelineSpec, Run
 from agentforge_gateway.settings import GatewaySettings
+from tests.postgres import database_kind, database_url, postgres
+
+__all__ = ["database_kind", "database_url", "postgres"]
 
 ROOT = Path(__file__).parents[3]
 FINAL = ("RUN_STATE_SUCCEEDED", "RUN_STATE_FAILED", "RUN_STATE_CANCELLED")
@@ -79,11 +82,12 @@ async def world_with(place: Path, *phases: str) -> AsyncIterator[World]:
 
 
 @pytest.fixture
-def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Short, because a unix socket's path holds 107 bytes."""
+def place(monkeypatch: pytest.MonkeyPatch, database_url: str) -> Iterator[Path]:
+    """Short, because a unix socket's path holds 107 bytes. All gateways of a test have one database."""
     monkeypatch.setenv("AGENTFORGE_PIPELINE", "tests.phases.pipeline")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    for name in ("AGENTFORGE_TOKEN", "AGENTFORGE_DATABASE_URL", "AGENTFORGE_HOME"):
+    monkeypatch.setenv("AGENTFORGE_DATABASE_URL", database_url)
+    for name in ("AGENTFORGE_TOKEN", "AGENTFORGE_HOME"):
         monkeypatch.delenv(name, raising=False)
     directory = Path(tempfile.mkdtemp(prefix="gw"))
     yield directory

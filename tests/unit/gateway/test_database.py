@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,44 +15,9 @@ from agentforge_gateway.database import migrate, open_engine
 from agentforge_gateway.models import Artifact, PhaseRun, PipelineSpec, PlannedPhase, Run, State
 from agentforge_gateway.store import Store
 from agentforge_gateway.tables import metadata
+from tests.postgres import ON_BOTH, ON_POSTGRES
 
 from .conftest import finished, spec, world_with
-
-
-def _postgres_bin() -> Path | None:
-    found = shutil.which("postgres")
-    candidates = [Path(found).resolve().parent] if found else []
-    candidates += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
-    return next((place for place in candidates if (place / "initdb").exists()), None)
-
-
-@pytest.fixture(scope="module")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A cluster of its own on a unix socket; PostgreSQL refuses to run as root."""
-    programs = _postgres_bin()
-    if programs is None:
-        pytest.skip("no PostgreSQL server is installed")
-    place = Path(subprocess.check_output(["mktemp", "-d", "/tmp/gwpgXXXX"], text=True).strip())
-    user = {"user": "nobody"} if os.geteuid() == 0 else {}
-    if user:
-        shutil.chown(place, "nobody")
-    data = place / "data"
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.STDOUT, "check": True, "cwd": place, **user}
-    subprocess.run([programs / "initdb", "-D", data, "-U", "forge", "--auth=trust", "--no-sync"], **quiet)
-    options = f"-c listen_addresses= -c unix_socket_directories={place} -c fsync=off"
-    subprocess.run([programs / "pg_ctl", "-D", data, "-w", "-o", options, "-l", place / "log", "start"], **quiet)
-    try:
-        yield f"postgresql://forge@/postgres?host={place}"
-    finally:
-        subprocess.run([programs / "pg_ctl", "-D", data, "-m", "immediate", "stop"], **quiet)
-        shutil.rmtree(place, ignore_errors=True)
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/gateway.db"
-    return str(request.getfixturevalue("postgres"))
 
 
 def a_run(name: str, number: int, state: State = State.SUCCEEDED) -> Run:
@@ -74,7 +35,10 @@ def a_run(name: str, number: int, state: State = State.SUCCEEDED) -> Run:
     )
 
 
-def test_store(url: str) -> None:
+@ON_BOTH
+def test_store(database_url: str, tmp_path: Path) -> None:
+    url = database_url or f"sqlite:///{tmp_path}/gateway.db"
+
     async def story() -> None:
         engines = [open_engine(url) for _ in range(3)]
         await asyncio.gather(*(migrate(engine) for engine in engines))  # gateways that start at once
@@ -117,10 +81,11 @@ async def _matches_tables(engine: AsyncEngine) -> None:
     assert found == []
 
 
-def test_a_run_on_postgresql(place: Path, postgres: str) -> None:
+@ON_POSTGRES
+def test_a_run_on_postgresql(place: Path) -> None:
     async def story() -> None:
         async with world_with(place, "echo", "count") as world:
-            async with world.gateway(listen="", database_url=postgres) as gateway:
+            async with world.gateway(listen="") as gateway:
                 await gateway.parts.runs.start("pg", spec(count={"n": 3}))
                 assert (await finished(gateway, "pg")).state is State.SUCCEEDED
             assert not (world.home / "gateway.db").exists()

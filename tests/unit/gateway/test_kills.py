@@ -14,6 +14,7 @@ from typing import Any
 from agentforge.kit.rundir import RunDirectory
 from agentforge_gateway.journal import PIPELINE
 from agentforge_gateway.models import State
+from tests.postgres import empty
 
 from .conftest import World, finished, http, spec, until, world_with
 
@@ -51,12 +52,12 @@ def test_kill_9_at_random_instants(place: Path) -> None:
                 done = await finished(gateway, "k")
             assert done.state is State.SUCCEEDED, done.error
             assert world.digest("k") == world.digest("whole")
-            _holds_each_event_once(world, "k")
+            holds_each_event_once(world, "k")
 
     asyncio.run(story())
 
 
-def _holds_each_event_once(world: World, run_id: str) -> None:
+def holds_each_event_once(world: World, run_id: str) -> None:
     lines = [json.loads(line) for line in (world.home / f"runs/{run_id}/pipeline/events.jsonl").open()]
     assert [line["sequence"] for line in lines] == list(range(1, len(lines) + 1))
     for phase in ("echo", "count"):
@@ -72,7 +73,7 @@ def test_a_gateway_process_stops_on_sigterm(place: Path) -> None:
     async def story() -> None:
         async with world_with(place, "echo", "count") as world:
             process = await gateway_process(world, place / "log")
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while "listening" not in (place / "log").read_text():
                     await asyncio.sleep(0.05)
             process.send_signal(signal.SIGTERM)
@@ -108,17 +109,19 @@ def test_two_gateways_on_one_volume(place: Path) -> None:
             finally:
                 await asyncio.gather(first.stop(), second.stop())
             for run_id in ("t", "u"):
-                _holds_each_event_once(world, run_id)
+                holds_each_event_once(world, run_id)
 
     asyncio.run(story())
 
 
-def test_a_lost_database_is_rebuilt_from_the_volume(place: Path) -> None:
+def test_a_lost_database_is_rebuilt_from_the_volume(place: Path, database_url: str) -> None:
     async def story() -> None:
         async with world_with(place, "echo", "count") as world:
             async with world.gateway(listen="") as gateway:
                 await gateway.parts.runs.start("old", spec(count={"n": 3}))
                 done = await finished(gateway, "old")
+            if database_url:
+                empty(database_url)
             for file in world.home.glob("gateway.db*"):
                 file.unlink()
             async with world.gateway(listen="") as gateway:
