@@ -17,15 +17,19 @@ from google.protobuf import struct_pb2
 from agentforge.v1 import event_pb2, pipeline_pb2
 from agentforge.v1.pipeline_pb2_grpc import PipelineServiceStub
 from tests.harness import Service, gateway_service, phase_service, worker_pids
+from tests.postgres import database_kind, database_url, postgres
+
+__all__ = ["database_kind", "database_url", "postgres"]
 
 
 class Cluster:
     """A gateway and two phase services on one volume."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, database_url: str) -> None:
         self.home = home
         self.phases = {name: phase_service(name, home) for name in ("echo", "count")}
-        self.gateway = gateway_service(home, {name: service.target for name, service in self.phases.items()})
+        targets = {name: service.target for name, service in self.phases.items()}
+        self.gateway = gateway_service(home, targets, AGENTFORGE_DATABASE_URL=database_url)
         self.everything: list[Service] = [*self.phases.values(), self.gateway]
 
     def start(self) -> None:
@@ -46,8 +50,8 @@ class Cluster:
 
 
 @pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[Cluster]:
-    cluster = Cluster(tmp_path / "home")
+def cluster(tmp_path: Path, database_url: str) -> Iterator[Cluster]:
+    cluster = Cluster(tmp_path / "home", database_url)
     try:
         cluster.start()
         yield cluster

@@ -70,22 +70,37 @@ class PhaseSpec:
 
 
 class Pipeline:
-    """The phases in order. Each entry is "module:NAME" of a PhaseSpec, imported when it is asked for."""
+    """The phases in order. Each entry is "module:NAME" of a PhaseSpec, imported when it is asked for.
 
-    def __init__(self, *entries: str, presets: Path) -> None:
-        self._entries = entries
+    An entry that is given by its phase's name tells the name to those who cannot import the spec: a gateway has
+    nothing of what phases stand on.
+    """
+
+    def __init__(self, *entries: str, presets: Path, **named: str) -> None:
+        self._entries = (*entries, *named.values())
+        self._known = (None,) * len(entries) + tuple(named)
         self._presets = presets
 
     @functools.cached_property
     def specs(self) -> tuple[PhaseSpec, ...]:
-        return tuple(load_object(entry) for entry in self._entries)
+        specs: tuple[PhaseSpec, ...] = tuple(load_object(entry) for entry in self._entries)
+        for spec, name, entry in zip(specs, self._known, self._entries, strict=True):
+            if name not in (None, spec.name):
+                raise InvalidInput(
+                    f"the pipeline calls {entry} {name!r}, and it calls itself {spec.name!r}",
+                    reason="WRONG_PHASE_NAME",
+                    field=name or "",
+                    next_step="Give both the same name.",
+                )
+        return specs
 
     def __iter__(self) -> Iterator[PhaseSpec]:
         return iter(self.specs)
 
     @property
     def names(self) -> tuple[str, ...]:
-        return tuple(spec.name for spec in self.specs)
+        known = [name for name in self._known if name is not None]
+        return tuple(known) if len(known) == len(self._entries) else tuple(spec.name for spec in self.specs)
 
     def spec(self, name: str) -> PhaseSpec:
         for spec in self.specs:
