@@ -120,6 +120,45 @@ def test_a_kernel_that_is_not_here_is_named(home: Path, name: str, said: str) ->
     assert said in error
 
 
+def test_a_library_that_came_along_needs_neither_compiler_nor_cache(home: Path, tmp_path: Path) -> None:
+    shipped = home / "cache" / "kernels"
+    shipped.chmod(0o555)
+    (tmp_path / "no-folder").write_text("where a cache would have to be made")
+    process = started(tmp_path / "no-folder", CXX="/no/such/compiler", AGENTFORGE_KERNELS=str(shipped))
+    printed, said = process.communicate(timeout=60)
+    assert printed, said
+    assert not printed.startswith("torch"), said
+
+
+@pytest.mark.parametrize("damage", [b"no library", None])
+def test_a_library_that_came_along_broken_or_old_is_told_and_left(
+    home: Path, tmp_path: Path, damage: bytes | None
+) -> None:
+    shipped = home / "cache" / "kernels"
+    (file,) = files(home)
+    if damage is None:
+        file.rename(shipped / f"{'0' * 24}{file.name[24:]}")  # of other sources
+    else:
+        file.write_bytes(damage)
+    before = files(home)
+    process = started(tmp_path / "other", CXX="/no/such/compiler", AGENTFORGE_KERNELS=str(shipped))
+    printed, said = process.communicate(timeout=60)
+    assert printed.startswith("torch")
+    assert f"AGENTFORGE_KERNELS names {shipped}, which has no whole library of these sources" in said
+    assert files(home) == before
+
+
+def test_a_library_that_came_along_for_another_system_is_an_error(tmp_path: Path) -> None:
+    foreign = tmp_path / "new.so"
+    foreign.write_bytes(b"\x7fELF of another machine")
+    foreign.rename(tmp_path / build._name(build._key(), foreign))
+    process = started(tmp_path, AGENTFORGE_KERNEL="portable", AGENTFORGE_KERNELS=str(tmp_path))
+    _, said = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert "was compiled for another system than this" in said
+    assert list(tmp_path.glob("*.so"))
+
+
 @pytest.mark.slow
 def test_a_file_of_another_system_is_built_anew(tmp_path: Path) -> None:
     place = tmp_path / "cache" / "kernels"

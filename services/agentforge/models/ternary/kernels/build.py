@@ -19,10 +19,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from agentforge.kit.digests import digest_file, digest_json
-from agentforge.kit.errors import MissingTool
+from agentforge.kit.errors import FailedPrecondition, MissingTool
 from agentforge.kit.files import disk_errors
 from agentforge.kit.paths import HOME_VARIABLE
 
+SHIPPED_VARIABLE = "AGENTFORGE_KERNELS"
+"""Environment: a folder that has the library compiled already, as container images do. It is never written to."""
 SOURCE = Path(__file__).parent / "source"
 COMPILERS = ("g++", "c++", "clang++")
 COMMON = [
@@ -48,6 +50,8 @@ VARIANTS |= {"AMD64": VARIANTS["x86_64"], "arm64": VARIANTS["aarch64"]}
 def built() -> Path:
     """The library's file, whole and checked; compiled if it is not there. MissingTool: it cannot be."""
     key = _key()
+    if (shipped := _shipped(key)) is not None:
+        return shipped
     place = cache_directory()
     with disk_errors(place):
         place.mkdir(parents=True, exist_ok=True)
@@ -57,6 +61,10 @@ def built() -> Path:
 
 def discard(library: Path) -> None:
     """One that does not load: made elsewhere, for another system."""
+    if str(library.parent) == os.environ.get(SHIPPED_VARIABLE):
+        message = f"{library} was compiled for another system than this: it does not load"
+        step = f"Unset {SHIPPED_VARIABLE}, and have a C++20 compiler here."
+        raise FailedPrecondition(message, reason="KERNEL_NOT_HERE", field=SHIPPED_VARIABLE, next_step=step)
     library.unlink(missing_ok=True)
 
 
@@ -70,6 +78,16 @@ def _key() -> str:
     sources = {file.name: digest_file(file) for file in sorted(SOURCE.iterdir())}
     system = [platform.system(), platform.machine()]
     return digest_json([sources, COMMON, VARIANTS, system])[:24]
+
+
+def _shipped(key: str) -> Path | None:
+    if not (named := os.environ.get(SHIPPED_VARIABLE)):
+        return None
+    for file in sorted(Path(named).glob(f"{key}-*.so")):
+        if file.name == _name(key, file):
+            return file
+    _log.warning("%s names %s, which has no whole library of these sources.", SHIPPED_VARIABLE, named)
+    return None
 
 
 def _whole(place: Path, key: str) -> Path | None:
