@@ -20,7 +20,10 @@ async def serve(settings: GatewaySettings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     await gateway.start()
     logging.getLogger("agentforge.gateway").info(
-        "listening: http://%s, grpc %s", gateway.http_address or "-", gateway.grpc_address or "-"
+        "listening: %s://%s, grpc %s",
+        "https" if settings.tls else "http",
+        gateway.http_address or "-",
+        gateway.grpc_address or "-",
     )
     waits = [asyncio.create_task(stop.wait()), asyncio.create_task(gateway.wait())]
     await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)

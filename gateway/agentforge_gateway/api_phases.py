@@ -10,6 +10,7 @@ from agentforge.kit.rundir import RunDirectory
 from agentforge.kit.serve.values import to_struct
 from agentforge.v1 import event_pb2, phase_pb2
 from agentforge_gateway import phases, problems
+from agentforge_gateway.access import audit
 from agentforge_gateway.api_models import EVENT_STREAM, After, CancelRequest, RunId, new_run_id
 from agentforge_gateway.models import PhaseRunAlone, PhaseRunPage, StartPhase, State, Status, Statuses
 from agentforge_gateway.parts import Parts
@@ -52,6 +53,7 @@ def _add_runs(router: APIRouter, parts: Parts) -> None:
                 retry=request.retry,
             )
         )
+        audit.about(f"{phase}/{answer.run.run_id}")
         response.status_code = 201 if answer.created else 200
         return _run(answer.run)
 
