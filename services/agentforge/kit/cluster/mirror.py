@@ -49,7 +49,9 @@ class Mirror:
     def put(self, *found: Object) -> None:
         with self._lock:
             for each in found:
-                self._objects[each["metadata"]["uid"]] = each
+                uid = each["metadata"]["uid"]
+                if uid not in self._gone:  # the watch may have heard of its end before we have the answer in hand
+                    self._objects[uid] = each
 
     def forget(self, uid: str) -> None:
         with self._lock:
