@@ -97,6 +97,7 @@ def test_what_was_told_is_not_told_twice_and_a_resumed_run_goes_on(home: Path) -
     assert [sorted(run.rows) for run in again["evomerge"]] == [sorted(run.rows) for run in runs["evomerge"]]
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_said_and_loses_nothing(
     home: Path, small_disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

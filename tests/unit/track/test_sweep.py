@@ -177,6 +177,7 @@ def test_a_measurement_that_nobody_makes(tmp_path: Path) -> None:
     assert "count/steps" in refused.value.next_step
 
 
+@pytest.mark.slow
 def test_the_program_killed_and_again(forge: Program, tmp_path: Path) -> None:
     """Trials are ordinary runs; the best file says what was best."""
     file = written(tmp_path, FILE.replace("step_s: 0.0", "step_s: 0.02").replace("trials: 4", "trials: 2"))

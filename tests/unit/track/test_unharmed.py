@@ -66,6 +66,7 @@ def sinks(home: Path) -> list[int]:
     return found
 
 
+@pytest.mark.slow
 def test_a_run_ends_while_w_and_b_hangs_and_is_told_later(forge: Program, hanging: FakeHangingWandb) -> None:
     forge.environment |= {"AGENTFORGE_WANDB": "online", "WANDB_BASE_URL": hanging.url, "WANDB_API_KEY": "k" * 40}
     done = forge("run", "--until", "count", "--set", "count.step_s=0.3", "--run-id", "r1", "--json")
@@ -88,6 +89,7 @@ def test_a_run_ends_while_w_and_b_hangs_and_is_told_later(forge: Program, hangin
     assert json.loads((forge.home / "track/r1/wandb/position.json").read_text())["unsafe"] == []
 
 
+@pytest.mark.slow
 def test_no_network_and_no_disk_for_it(forge: Program, small_disk: Path) -> None:
     (forge.home / "track").symlink_to(small_disk)
     fill_disk(small_disk)
