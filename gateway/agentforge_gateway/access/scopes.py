@@ -27,6 +27,7 @@ ROUTES: dict[str, Scope | None] = {
     "GET /login": OPEN,
     "POST /login": OPEN,
     "POST /logout": OPEN,
+    "GET /favicon.ico": OPEN,
     "GET /static/{name}": OPEN,  # style and scripts, the same for all installations
     # the service
     "GET /metrics": _READ,

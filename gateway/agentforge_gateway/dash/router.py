@@ -45,6 +45,11 @@ def _add_files(router: APIRouter, parts: Parts, views: Views) -> None:
             raise HTTPException(404)
         return FileResponse(file, media_type=_TYPES[file.suffix], headers=_FRESH)
 
+    @router.get("/favicon.ico")
+    async def icon() -> Response:
+        """Asked for by browsers where a page names none: at the way in, and beside what is no page."""
+        return FileResponse(static_files()["icon.svg"], media_type=_TYPES[".svg"], headers=_FRESH)
+
     @router.get("/runs/{run_id}/report.html")
     async def run_report(run_id: RunId) -> Response:
         view = await view_of(parts, views, run_id)

@@ -16,7 +16,7 @@ def figures(source: Source) -> list[Figure]:
             source, "taken", "Answers worth baking", r"baking/(\w+)/taken",
             "Share of the prompted model's answers that were right, and baked.", "round",
         ),
-        *together(source, "loss", "Loss", r"baking/(?:\w+/)?(\w*loss)", "In training, nats."),
+        *together(source, "loss", "Loss", r"baking/((?:\w+/)?\w*loss)", "In training, nats."),
         *_compared(source, "task_accuracy", "Tasks of tools"),
         *_compared(source, "skill_accuracy", "Skills"),
         *_traits(source),

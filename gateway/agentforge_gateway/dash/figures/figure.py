@@ -77,10 +77,10 @@ def line(name: str, points: Sequence[Point], **more: Any) -> dict[str, Any]:
 
 
 def layout(x: str, y: str, **more: Any) -> dict[str, Any]:
-    """Axes with names; little else."""
+    """Axes with names (a share, whose unit is 1, goes without); little else."""
     return {
         "xaxis": {"title": {"text": x}, "automargin": True},
-        "yaxis": {"title": {"text": y}, "automargin": True},
+        "yaxis": {"title": {"text": y if y != "1" else ""}, "automargin": True},
         "margin": {"l": 50, "r": 10, "t": 10, "b": 40},
         "legend": {"orientation": "h", "y": 1.12},
     } | more
