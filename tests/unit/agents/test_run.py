@@ -198,7 +198,7 @@ def _nothing(task: Task) -> None:
 )
 def test_faults_of_children_are_told_apart(tmp_path: Path, fault: Any, kind: str, right: str) -> None:
     struck = {"work": once(hashing("B"), fault), "memory_bytes": 32 << 20}
-    struck |= {"deadline_s": 0.2} if kind == "deadline" else {}
+    struck |= {"deadline_s": 1.0} if kind == "deadline" else {}
     report = run_graph(Graph(chain(b=struck)), tmp_path / "g", Quiet())
     assert [each["failure"] and each["failure"]["kind"] for each in report.agents["b"].history] == [kind, None]
     assert last(report) == right
