@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-NAMES = ("startup", "overhead", "events", "memory", "decode")
+NAMES = ("startup", "overhead", "events", "memory", "decode", "ranks")
 
 for name in sys.argv[1:] or NAMES:
     importlib.import_module(f"tests.bench.{name}").main()

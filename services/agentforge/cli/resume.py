@@ -9,6 +9,7 @@ from agentforge.cli import results
 from agentforge.cli.connect import connect_gateway, connect_phase
 from agentforge.cli.phase import follow_run
 from agentforge.cli.run import follow_pipeline
+from agentforge.cli.several import given_environment
 from agentforge.kit.paths import check_run_id, home
 from agentforge.kit.records import from_struct
 from agentforge.kit.refs import ArtifactRef
@@ -23,7 +24,7 @@ def resume_run(place: Place, run_id: str, *, as_json: bool) -> int:
         check_run_id(run_id)
         result = _phase(place, run_id, began, as_json) if place.phase else _pipeline(place, run_id, began, as_json)
     where = f" --phase {place.phase}" if place.phase else ""
-    hint = f"agentforge resume {run_id}{where}"
+    hint = f"{given_environment()}agentforge resume {run_id}{where}"
     return results.finish(result, results.exit_code(str(result["state"])), as_json=as_json, resume_hint=hint)
 
 

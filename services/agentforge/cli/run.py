@@ -16,11 +16,12 @@ from agentforge.cli.interrupt import cancels
 from agentforge.cli.naming import near_phase
 from agentforge.cli.plans import show_pipeline_plan
 from agentforge.cli.progress import follower
+from agentforge.cli.several import with_processes_of_all
 from agentforge.cli.values import parse_phase_settings
 from agentforge.kit.errors import InvalidInput, Unavailable
 from agentforge.kit.paths import check_run_id, home
 from agentforge.kit.records import to_struct
-from agentforge.v1 import pipeline_pb2
+from agentforge.v1 import phase_pb2, pipeline_pb2
 
 if TYPE_CHECKING:
     from agentforge.cli.gateway import PipelineClient
@@ -40,6 +41,7 @@ class RunOptions:
     gateway: str
     as_json: bool
     ask: str = ""
+    nproc: int = 0
 
     @property
     def resume_hint(self) -> str:
@@ -55,6 +57,8 @@ def run_pipeline(options: RunOptions, *, dry_run: bool) -> int:
         check_free(options.out)
         config = parse_phase_settings(options.settings)
         with connect_gateway(options.gateway, own="" if dry_run else options.run_id) as gateway:
+            if options.nproc:
+                config = with_processes_of_all(config, options.nproc, _described(gateway, options))
             spec = pipeline_pb2.PipelineSpec(
                 preset=options.preset,
                 config={phase: to_struct(values) for phase, values in config.items()},
@@ -71,6 +75,15 @@ def run_pipeline(options: RunOptions, *, dry_run: bool) -> int:
         code = results.deliver_into(result, home(), made, options.out)
     code = results.finish(result, code, as_json=options.as_json, resume_hint=options.resume_hint)
     return code or _asked(result["outputs"], options.ask)
+
+
+def _described(gateway: PipelineClient, options: RunOptions) -> list[phase_pb2.DescribePhaseResponse]:
+    """The phases that would run, as far as their services answer; what is wrong with the names the plan says."""
+    every = gateway.phases()
+    names = [status.phase for status in every]
+    first = names.index(options.from_phase) if options.from_phase in names else 0
+    last = names.index(options.until_phase) if options.until_phase in names else len(names) - 1
+    return [status.description for status in every[first : last + 1]]
 
 
 def _check_ask(options: RunOptions) -> None:

@@ -83,14 +83,19 @@ class Ranks:
         """Nobody goes on before all are here."""
         self.add(0.0)
 
-    @contextlib.contextmanager
-    def _others(self) -> Iterator[None]:
-        try:
-            yield
-        except RuntimeError as error:
-            message = f"rank {self.rank} of {self.world} lost another rank: {' '.join(str(error).split())[:300]}"
-            step = "See worker.log for how it ended; a retry goes on from the last checkpoint."
-            raise RunFailed(message, reason=RANK_LOST, next_step=step) from error
+    def _others(self) -> contextlib.AbstractContextManager[None]:
+        return losses_of(self)
+
+
+@contextlib.contextmanager
+def losses_of(own: Ranks) -> Iterator[None]:
+    """What torch says inside of it is the echo of another rank's end."""
+    try:
+        yield
+    except RuntimeError as error:
+        message = f"rank {own.rank} of {own.world} lost another rank: {' '.join(str(error).split())[:300]}"
+        step = "See worker.log for how it ended; a retry goes on from the last checkpoint."
+        raise RunFailed(message, reason=RANK_LOST, next_step=step) from error
 
 
 _own = Ranks()
@@ -109,8 +114,19 @@ def of_environment(environment: Mapping[str, str] = os.environ) -> Ranks:
     return Ranks(*(int(environment[name]) for name in names))
 
 
-def join(own: Ranks, meeting: Path | None = None) -> Ranks:
-    """Meet the other ranks: by a file that nobody has made before, or where torchrun's environment says."""
+def leader_goes_on() -> bool:
+    """The rest of the run is for rank 0 alone, which asks nobody any more; all others are told False, and are done.
+
+    To be called by all of them, at the same place: what is asked of ranks that are gone would look like a loss.
+    """
+    global _own
+    leads = _own.leads
+    _own = Ranks(_own.rank)
+    return leads
+
+
+def join(own: Ranks, meeting: Path | Any | None = None) -> Ranks:
+    """Meet the others: by a file that nobody has made before, by a store, or where torchrun's environment says."""
     global _own
     import torch
 
@@ -124,7 +140,7 @@ def join(own: Ranks, meeting: Path | None = None) -> Ranks:
         backend = "cpu:gloo,cuda:nccl"
     dist: Any = torch.distributed
     with own._others():
-        store = None if meeting is None else dist.FileStore(str(meeting), own.world)
+        store = dist.FileStore(str(meeting), own.world) if isinstance(meeting, Path) else meeting
         dist.init_process_group(backend, store=store, rank=own.rank, world_size=own.world, timeout=_SILENCE)
     _own = own
     return own

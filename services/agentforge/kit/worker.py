@@ -20,13 +20,21 @@ from agentforge.kit import failures, ranks, state
 from agentforge.kit.artifacts import describe, write_done
 from agentforge.kit.config import TeamConfig, validate_config
 from agentforge.kit.context import PhaseContext
-from agentforge.kit.diagnosis import ATTEMPT_LINE, EXIT_FINAL, EXIT_INTERRUPTED, EXIT_LOCK_HELD, EXIT_RANK_LOST
+from agentforge.kit.diagnosis import (
+    ATTEMPT_LINE,
+    EXIT_FINAL,
+    EXIT_INTERRUPTED,
+    EXIT_LOCK_HELD,
+    EXIT_RANK_LOST,
+    INTERRUPTED,
+)
 from agentforge.kit.errors import DiskFull, ForgeError
 from agentforge.kit.events import EventLog
 from agentforge.kit.files import disk_errors, make_directories, remove_tree
 from agentforge.kit.following import follow, tell
 from agentforge.kit.heartbeat import Heartbeat
 from agentforge.kit.inputs import Inputs
+from agentforge.kit.machines import Machines, Told
 from agentforge.kit.phase import PhaseSpec, load_object
 from agentforge.kit.refs import ArtifactRef
 from agentforge.kit.rundir import RunDirectory, RunRequest
@@ -37,6 +45,8 @@ from agentforge.kit.team import Team
 
 LOCK_VARIABLE = "AGENTFORGE_LOCK_FD"
 """Environment: the file descriptor through which the launcher hands over the run's LOCK."""
+LOCK_WAIT_VARIABLE = "AGENTFORGE_LOCK_WAIT_S"
+"""Environment of a worker in a pod: its service holds the LOCK for moments, to tell what the pod waits for."""
 
 
 class Attempt:
@@ -88,7 +98,10 @@ class Attempt:
             context.log("the code has changed since this run was asked for: it may not be reproducible", "warning")
         self._context = context
         processes = config.processes if isinstance(config, TeamConfig) else 1
-        self._team = Team(self._run, processes, _say)
+        elsewhere = Machines.of_environment()
+        each = processes // (elsewhere.count if elsewhere is not None else 1)
+        told = Told(self._run.run_id, self._run.phase, spec.code_digest, self._number, processes, each)
+        self._team = Team(self._run, processes, _say, self._stop, told)
         with self._team:
             tell(self._number, published)
             spec.load_run()(context, config)
@@ -148,7 +161,7 @@ class Attempt:
         if self._stop.cancel_reason is not None:
             self._state(state.CANCELLED, self._stop.cancel_reason)
             return EXIT_FINAL
-        self._state(state.QUEUED, "interrupted; it goes on from its last checkpoint")
+        self._state(state.QUEUED, INTERRUPTED)
         return EXIT_INTERRUPTED
 
     def _failed(self, error: BaseException) -> int:
@@ -199,7 +212,11 @@ def _take_lock(run: RunDirectory) -> int | None:
     """The LOCK that the launcher handed over, or our own. It is held until this process ends."""
     inherited = os.environ.pop(LOCK_VARIABLE, "")
     if not inherited:
-        return run.try_lock()
+        patience_s = float(os.environ.pop(LOCK_WAIT_VARIABLE, 0))
+        deadline = time.monotonic() + patience_s
+        while (lock := run.try_lock()) is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+        return lock
     os.set_inheritable(int(inherited), False)  # programs that the phase starts must not hold the run
     return int(inherited)
 

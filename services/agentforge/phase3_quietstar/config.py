@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from agentforge.data.config import FamiliesConfig, HeldOutConfig
 from agentforge.data.tasks import family
-from agentforge.kit.config import PhaseConfig, StrictModel, Unfit
+from agentforge.kit.config import StrictModel, TeamConfig, Unfit
 from agentforge.kit.errors import InvalidInput
 from agentforge.kit.phase import PhaseSpec, Slot
 from agentforge.train.config import TrainConfig
@@ -116,7 +116,7 @@ class ThinkingConfig(TrainConfig):
     checkpoint_every: int = Field(100, ge=0, description="Steps between checkpoints; 0: only when stopped.")
 
 
-class QuietStarConfig(PhaseConfig):
+class QuietStarConfig(TeamConfig):
     sampling: SamplingConfig = Field(SamplingConfig(), description="How thoughts are drawn.")
     ahead: int = Field(4, ge=1, le=64, description="Tokens that a thought serves, in training and in speaking.")
     first_alpha: float = Field(
@@ -147,6 +147,11 @@ class QuietStarConfig(PhaseConfig):
             raise ValueError("the weights of the loss are too large for a number")
         if self.worked.threads != self.thinking.threads:
             raise Unfit("thinking.threads", "both trainings and the evaluation work with the same threads")
+        for name, batch in (("worked", self.worked.batch), ("thinking", self.thinking.batch)):
+            if batch % self.processes:
+                message = f"{batch:,} rows cannot be shared out evenly among {self.processes} processes"
+                step = f"Set it to a multiple of {self.processes}, or change processes."
+                raise Unfit(f"{name}.batch", message, reason="UNEVEN_BATCH", next_step=step)
         return self
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from agentforge.data.splits import Split
+from agentforge.kit import ranks
 from agentforge.kit.audience import Audience
 from agentforge.kit.context import PhaseContext
 from agentforge.models.thoughts.thinker import Thinker
@@ -30,6 +31,8 @@ def run(context: PhaseContext, config: QuietStarConfig) -> None:
     stages = Stages(context, plan(start), start.codec.digest)
     thoughtless = trained(context, start, stages, THOUGHTLESS)
     thinking = trained(context, start, stages, THINKING)
+    if not ranks.leader_goes_on():
+        return
     with settled(config.thinking):
         candidates = Candidates(start.came, with_tensors(start, thoughtless), with_tensors(start, thinking))
         publish(context, start, judge(context, start, candidates))

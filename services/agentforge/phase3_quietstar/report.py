@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from agentforge.data.codec import Codec
+from agentforge.kit import ranks
 from agentforge.kit.audience import Audience
 from agentforge.kit.measure import Measurement
 from agentforge.models.thoughts.generate import Thoughts
@@ -41,11 +42,14 @@ class Report:
                 self._show(step, ids_BT, thought)
 
     def _tell(self, step: int) -> None:
-        n = len(self._seen)
+        n, own = len(self._seen), ranks.current()
+        rows = "" if own.world == 1 else f", the first of {own.world} equal parts of each"
         for name in self._seen[0]:
             value, unit = fmean(one[name] for one in self._seen), _UNITS.get(name, "1")
             self.context.measure(
-                Measurement(f"quietstar/{name}", value, unit, f"mean over {n} training batches", n, None, step)
+                Measurement(
+                    f"quietstar/{name}", value, unit, f"mean over {n} training batches{rows}", n, None, step
+                )
             )
         self._since, self._seen = time.monotonic(), []
 

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from agentforge.data.rows import IGNORED
+from agentforge.kit import ranks
 from agentforge.kit.errors import RunFailed
 from agentforge.models.thoughts.generate import Thoughts, Told, generate, log_policy, retell
 from agentforge.models.thoughts.injection import Injection, choose, difficulty
@@ -32,6 +33,7 @@ from agentforge.phase3_quietstar.loss import (
     reinforce_loss,
     rewards,
 )
+from agentforge.phase3_quietstar.sharing import Counts
 from agentforge.train.loop import model_loss
 
 
@@ -77,13 +79,17 @@ class ThinkingLoss:
         step = self.step_of()
         self._part = self._part + 1 if step == self._step else 0  # several batches of one step think differently
         self._step = step
-        found = think(thinker, batch, self.config, self.injection, Draws(self.config.seed, (step, self._part)))
+        own, rows = ranks.current(), len(batch["input_ids"])
+        first = own.rank * rows  # of all ranks' rows: each is thought about as if one rank had all
+        draws = Draws(self.config.seed, (step, self._part), range(first, first + rows))
+        found = think(thinker, batch, self.config, self.injection, draws)
         losses = found.losses
         if self.reference is not None:
             losses["divergence"] = self._divergence(thinker, batch, found)
-        self._check_kept(found)
+        counts = Counts.of(batch["labels"], found.thoughts.places_BP, found.there_BPA, found.kept_BPN, own)
+        self._check_kept(counts.whole or counts)
         self.listen(step, batch["input_ids"], found)
-        weight = self.config.loss
+        weight, losses = self.config.loss, counts.weighed(losses)
         total = weight.text * losses["text"] + losses["ahead"] + weight.reinforce * losses["reinforce"]
         return total + weight.bounds * (losses["entropy"] + losses.get("divergence", torch.zeros_like(total)))
 
@@ -97,10 +103,9 @@ class ThinkingLoss:
         ceiling = cast(float, self.config.loss.divergence_ceiling)
         return divergence_above(divergence(ours, theirs), chosen(found.thoughts, found.kept_BPN), ceiling)
 
-    def _check_kept(self, found: Thought) -> None:
+    def _check_kept(self, every: Counts) -> None:
         """A filter that leaves nothing for many batches trains nothing, and nobody would notice."""
-        there = bool((found.thoughts.places_BP >= 0).any())
-        self._dry = self._dry + 1 if there and not bool(found.kept_BPN.any()) else 0
+        self._dry = self._dry + 1 if every.places and not every.kept else 0
         if self._dry >= _DRY:
             message = f"all thoughts of {_DRY} batches in a row were filtered out as incoherent"
             step = f"Lower coherence.threshold (it is {self.config.coherence.threshold}), or switch the filter off."

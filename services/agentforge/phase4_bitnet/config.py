@@ -7,7 +7,7 @@ from typing import Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from agentforge.data.config import FamiliesConfig, HeldOutConfig
-from agentforge.kit.config import PhaseConfig, StrictModel, Unfit
+from agentforge.kit.config import StrictModel, TeamConfig, Unfit
 from agentforge.kit.phase import PhaseSpec, Slot
 from agentforge.train.config import TrainConfig
 
@@ -112,7 +112,7 @@ class PackingConfig(StrictModel):
         return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
-class BitNetConfig(PhaseConfig):
+class BitNetConfig(TeamConfig):
     ternary: TernaryConfig = Field(TernaryConfig(), description="How layers are ternary.")
     calibration: CalibrationConfig = Field(CalibrationConfig(), description="What is measured before training.")
     warmup: float = Field(
@@ -127,6 +127,14 @@ class BitNetConfig(PhaseConfig):
     evaluation: HeldOutConfig = Field(HeldOutConfig(), description="What is measured on held-out items.")
     bounds: BoundsConfig = Field(BoundsConfig(), description="What may be lost, and when enough was trained.")
     packing: PackingConfig = Field(PackingConfig(), description="Packed files.")
+
+    @model_validator(mode="after")
+    def _shared_out(self) -> Self:
+        if self.train.batch % self.processes:
+            message = f"{self.train.batch:,} rows cannot be shared out evenly among {self.processes} processes"
+            step = f"Set it to a multiple of {self.processes}, or change processes."
+            raise Unfit("train.batch", message, reason="UNEVEN_BATCH", next_step=step)
+        return self
 
 
 PHASE = PhaseSpec(

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from agentforge.data.splits import Split
+from agentforge.kit import ranks
 from agentforge.kit.audience import Audience
 from agentforge.kit.context import PhaseContext
+from agentforge.models.ternary.linear import Mode
 from agentforge.phase4_bitnet.calibration import Layer, calibrate, modes_of, sensitivities
 from agentforge.phase4_bitnet.config import BitNetConfig
 from agentforge.phase4_bitnet.judging import FINETUNED, INPUT, ROUNDED, Judged, judge
@@ -20,13 +24,21 @@ def run(context: PhaseContext, config: BitNetConfig) -> None:
         start = load_start(context.inputs.one("model"), config)
         check_items(start)
         layers = calibration(context, start)
-    modes = modes_of(layers)
+    modes = agreed(modes_of(layers))
     finetuned, curve = finetune(context, start, modes)
+    if not ranks.leader_goes_on():
+        return
     with settled(config.train):
         judged = judge(context, start, {INPUT: start.model, ROUNDED: start.ternary(modes), FINETUNED: finetuned})
         packed = packed_numbers(start, finetuned, judged.items, context.scratch)
         judged = Judged([*judged.measured, *packed], judged.items)
         publish(context, start, Made(finetuned, layers, curve), judged)
+
+
+def agreed(modes: dict[str, Mode]) -> dict[str, Mode]:
+    """Rank 0's: another machine may round otherwise, and all must train the same layers."""
+    found = ranks.current().share({name: asdict(mode) for name, mode in modes.items()})
+    return {name: Mode(**fields) for name, fields in found.items()}
 
 
 def check_items(start: Start) -> None:

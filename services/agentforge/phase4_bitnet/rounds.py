@@ -10,6 +10,7 @@ from torch import Tensor
 
 from agentforge.data.items import Item
 from agentforge.data.splits import Split
+from agentforge.kit import ranks
 from agentforge.kit.context import PhaseContext
 from agentforge.models.ternary.linear import Mode
 from agentforge.phase4_bitnet.judging import FINETUNED, INPUT, lost
@@ -47,7 +48,7 @@ def _kept(context: PhaseContext, start: Start, model: Any, name: str) -> bool:
         values = _values(start, {INPUT: start.model, FINETUNED: model}, items)
         found = lost(FINETUNED, values, start.config.bounds, len(items), context.log)
     share = ", ".join(f"{one.value:.3g} {one.unit}" for one in found if "/lost/" in one.name)
-    kept = all(one.value == 1 for one in found if "/within/" in one.name)
+    kept = bool(ranks.current().agree(all(one.value == 1 for one in found if "/within/" in one.name)))
     end = "inside its bounds" if kept else "outside its bounds: another round is trained"
     context.log(f"{name}: lost on the selection split {share}, {end}")
     return kept

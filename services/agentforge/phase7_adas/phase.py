@@ -27,7 +27,7 @@ def run(context: PhaseContext, config: AdasConfig) -> None:
         start = load_start(context.inputs.one("model"), config)
         check_fits(start, exported(start, start.model))  # what cannot be exported is told before the search, too
     found = search(context, start, config.search) if config.search is not None else None
-    if not ranks.current().leads:
+    if not ranks.leader_goes_on():
         return
     with settled(config.machine):
         publish(context, start, made(context, start, found))

@@ -25,9 +25,7 @@ def upgrade() -> None:
     op.create_index("ix_tokens_hash", "tokens", ["hash"], unique=True)
     op.create_table(
         "audit",
-        sa.Column(
-            "number", sa.BigInteger().with_variant(sa.Integer, "sqlite"), autoincrement=True, nullable=False
-        ),
+        sa.Column("number", sa.BigInteger().with_variant(sa.Integer, "sqlite"), autoincrement=True, nullable=False),
         sa.Column("time", sa.String(32), nullable=False),
         sa.Column("token_id", sa.String(32), nullable=False),
         sa.Column("token_name", sa.String(100), nullable=False),

@@ -40,7 +40,7 @@ def orchestrate(context: PhaseContext, start: Start) -> None:
     analysis = analyse(start.model)
     shop = Workshop(start, context.work)
     chosen = optimise(context, shop)
-    if not ranks.current().leads:
+    if not ranks.leader_goes_on():
         return
     made = chosen.made
     directory = fresh(context.scratch / "compression")
