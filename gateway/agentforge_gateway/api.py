@@ -95,6 +95,11 @@ def runs_router(parts: Parts) -> APIRouter:
         """Go on with a run that failed or was cancelled: finished phases stay."""
         return await runs.resume(run_id)
 
+    _add_streams(router, parts)
+    return router
+
+
+def _add_streams(router: APIRouter, parts: Parts) -> None:
     @router.get(
         "/v1/runs/{run_id}/events", response_class=Response, responses=EVENT_STREAM | problems.documented(404)
     )
@@ -105,13 +110,11 @@ def runs_router(parts: Parts) -> APIRouter:
     ) -> Response:
         """Server-sent events: what was, `caught_up`, then what comes, until the run is final."""
         position = start_after(after, last_event_id)
-        return sse_response(await runs.watch(run_id, position))
+        return sse_response(await parts.runs.watch(run_id, position))
 
     @router.websocket("/v1/runs/{run_id}/ws")
     async def run_socket(socket: WebSocket, run_id: str) -> None:
         await answer_websocket(socket, run_id, parts)
-
-    return router
 
 
 async def answer_websocket(socket: WebSocket, run_id: str, parts: Parts) -> None:
