@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -77,6 +78,39 @@ def test_where_nobody_starts_it_again_the_run_is_left_resumable(home: Path) -> N
     assert states(run) == ["RUNNING"]
     assert torchrun(run, 2, 0).wait(PATIENCE_S) == 0, run.worker_log_path.read_text()
     assert states(run)[-1] == "SUCCEEDED"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", [0, 1])
+def test_two_agents_as_in_two_pods(home: Path, victim: int) -> None:
+    """Each restarts its rank by a count of its own, and both meet again; signs of life go by torchrun's store."""
+    calm = asked(home, "team", "calm", processes=2, steps=STEPS)
+    assert torchrun(calm, 2, 0).wait(PATIENCE_S) == 0, calm.worker_log_path.read_text()
+    run = asked(home, "team", "pods", processes=2, steps=STEPS, mode="wait")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        place = f"127.0.0.1:{free.getsockname()[1]}"
+    agents = [agent(run, place) for _ in range(2)]
+    try:
+        until(lambda: at_work(run, 1), "it works")
+        ranks = {rank: pid for each in agents for rank, pid in pids_of_ranks(each).items()}
+        os.kill(ranks[victim], signal.SIGKILL)
+        assert [each.wait(PATIENCE_S) for each in agents] == [0, 0], run.worker_log_path.read_text()
+    finally:
+        for each in agents:
+            if each.poll() is None:
+                os.killpg(each.pid, signal.SIGTERM)
+                each.wait(60)
+    assert states(run) == ["RUNNING", "RUNNING", "SUCCEEDED"]
+    assert digests(run) == digests(calm)
+
+
+def agent(run: RunDirectory, place: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--nproc-per-node", "1"]
+    command += ["--rdzv-backend", "c10d", "--rdzv-endpoint", place, "--rdzv-id", run.run_id, "--max-restarts", "2"]
+    command += ["--local-addr", "127.0.0.1", "-m", "agentforge.kit.worker", str(run.path)]
+    with run.worker_log_path.open("ab") as log:
+        return subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
 
 
 def digests(run: RunDirectory) -> dict[str, str]:
