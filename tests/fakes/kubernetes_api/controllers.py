@@ -71,6 +71,8 @@ class Controllers:
         succeeded = sum(pod["status"]["phase"] == "Succeeded" for pod in pods)
         if succeeded == job["spec"]["completions"]:
             return self._finish(job, "Complete", "CompletionsReached", "Reached expected number of succeeded pods")
+        if job["spec"].get("suspend"):
+            return None
         known = {pod["metadata"]["name"] for pod in pods}
         for index in range(job["spec"]["completions"]):
             if not any(name.startswith(f"{job['metadata']['name']}-{index}-") for name in known):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,22 @@ def test_what_a_pod_waits_for_is_told_and_not_waited_for_ever(
     assert words in error["message"]
     assert error["next_step"]
     assert len(messages(run)) == 1  # said once, not each second
+
+
+def test_a_job_that_a_queue_holds_waits_for_it_however_long(serve: Serve, cluster: FakeCluster) -> None:
+    held = {**TEMPLATE, "spec": {**TEMPLATE["spec"], "suspend": True}}
+    run = started(serve(pending_timeout_s=0.5, template=held), n=5)
+    until(lambda: any("Kueue" in message for message in messages(run)), "it is told")
+    time.sleep(1.5)  # three times as long as any other Job may wait
+    assert states(run) == ["QUEUED"]
+    assert not cluster.names("pods")
+    (name,) = cluster.names("jobs")
+    job = cluster.store.get("jobs", name)
+    assert job is not None
+    job["spec"]["suspend"] = False  # as Kueue does when it admits it
+    cluster.store.update("jobs", job)
+    ends(run, cluster)
+    assert len(messages(run)) == 1
 
 
 def test_an_image_name_that_none_can_have_fails_at_once(serve: Serve, cluster: FakeCluster) -> None:

@@ -21,6 +21,8 @@ _STEPS = {
     "JOB_PENDING": "See `kubectl describe` of the Job and its pods.",
 }
 
+SUSPENDED = "the Job is suspended: a queue (Kueue) has not admitted it yet"
+
 
 def over(job: Object) -> bool:
     """Complete or Failed, after all its pods have ended."""
@@ -60,6 +62,10 @@ def waits_for(pods: Sequence[Object], events: Iterable[Object] = ()) -> tuple[st
         last = max(told, key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""))
         return _reason_of(last), f"{last['reason']}: {' '.join(str(last.get('message', '')).split())}"
     return "", ""
+
+
+def suspended(job: Object | None) -> bool:
+    return job is not None and job["spec"].get("suspend") is True
 
 
 def hopeless(pods: Iterable[Object]) -> bool:

@@ -126,8 +126,12 @@ class JobWorker:
         if now - self._words_at < self._settings.pending_words_s:
             return None
         self._words_at = now
-        events = await self._cluster.events(self.uid, pods)
-        reason, words = reading.waits_for(pods, events)
+        if reading.suspended(self._cluster.jobs.get(self.uid)):
+            self._seen_at = now  # a queue (Kueue) may hold it for days
+            reason, words = "", reading.SUSPENDED
+        else:
+            events = await self._cluster.events(self.uid, pods)
+            reason, words = reading.waits_for(pods, events)
         if words and words != self._said and await asyncio.to_thread(say, self._run, f"waiting: {words}"):
             self._said = words
         too_long = now - self._seen_at > self._settings.pending_timeout_s
