@@ -1,0 +1,87 @@
+"""A road: a reference line of arcs and straights with lanes beside it. The ego has it as its map."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from agentforge.phase7_adas.drive.truth import Floats
+
+STEP_M = 0.5
+
+
+@dataclass(frozen=True)
+class Road:
+    """`pieces` are (length in metres, curvature in 1/m), from the origin along x.
+
+    The reference line is the right edge of the rightmost lane; lane k's centre is at d = (k + 1/2) lane_width.
+    The `oncoming` leftmost lanes are driven against s.
+    """
+
+    pieces: tuple[tuple[float, float], ...]
+    lanes: int = 2
+    oncoming: int = 0
+    lane_width_m: float = 3.5
+    speed_limit_mps: float = 13.9
+
+    def __post_init__(self) -> None:
+        if not self.pieces or any(length <= 0 for length, _ in self.pieces):
+            raise ValueError("a road needs pieces, each longer than zero metres")
+        if not 0 <= self.oncoming < self.lanes:
+            raise ValueError(f"{self.oncoming} oncoming lanes of {self.lanes}: one at least is the ego's way")
+
+    @property
+    def length_m(self) -> float:
+        return sum(length for length, _ in self.pieces)
+
+    @property
+    def width_m(self) -> float:
+        return self.lanes * self.lane_width_m
+
+    def lane_centre_d(self, lane: int) -> float:
+        return (lane + 0.5) * self.lane_width_m
+
+    @cached_property
+    def _line(self) -> tuple[Floats, Floats, Floats, Floats]:
+        """s, xy, heading (continuous) and curvature of the reference line, every STEP_M."""
+        s = np.arange(0.0, self.length_m + STEP_M, STEP_M)
+        ends = np.cumsum([length for length, _ in self.pieces])
+        piece = np.minimum(np.searchsorted(ends, s, side="right"), len(self.pieces) - 1)
+        curvature = np.array([bend for _, bend in self.pieces])[piece]
+        heading = np.concatenate([[0.0], np.cumsum((curvature[:-1] + curvature[1:]) / 2 * STEP_M)])
+        middle = (heading[:-1] + heading[1:]) / 2
+        x = np.concatenate([[0.0], np.cumsum(np.cos(middle) * STEP_M)])
+        y = np.concatenate([[0.0], np.cumsum(np.sin(middle) * STEP_M)])
+        return s, np.stack([x, y], axis=1), heading, curvature
+
+    def heading(self, s_N: Floats) -> Floats:
+        """Of the reference line; before its beginning and behind its end the road goes straight on."""
+        s, _, heading, _ = self._line
+        return np.interp(s_N, s, heading)
+
+    def curvature(self, s_N: Floats) -> Floats:
+        s, _, _, curvature = self._line
+        inside = (s_N >= 0) & (s_N <= s[-1])
+        return np.where(inside, np.interp(s_N, s, curvature), 0.0)
+
+    def to_world(self, s_N: Floats, d_N: Floats) -> Floats:
+        s, xy, _, _ = self._line
+        heading = self.heading(s_N)
+        over = s_N - np.clip(s_N, 0.0, s[-1])
+        x = np.interp(s_N, s, xy[:, 0]) + over * np.cos(heading) - d_N * np.sin(heading)
+        y = np.interp(s_N, s, xy[:, 1]) + over * np.sin(heading) + d_N * np.cos(heading)
+        return np.stack([x, y], axis=1)
+
+    def to_road(self, xy_N2: Floats) -> tuple[Floats, Floats]:
+        """s and d of points: the nearest point of the line, then the foot on its tangent."""
+        s, line, heading, _ = self._line
+        every = 20
+        coarse = np.argmin(((xy_N2[:, None] - line[None, ::every]) ** 2).sum(-1), axis=1) * every
+        window = np.clip(coarse[:, None] + np.arange(-every, every + 1), 0, len(s) - 1)
+        best = np.argmin(((xy_N2[:, None] - line[window]) ** 2).sum(-1), axis=1)
+        near = window[np.arange(len(window)), best]
+        away = xy_N2 - line[near]
+        cos, sin = np.cos(heading[near]), np.sin(heading[near])
+        return s[near] + away[:, 0] * cos + away[:, 1] * sin, away[:, 1] * cos - away[:, 0] * sin
