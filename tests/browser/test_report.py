@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.timeout(180)
 
 
+@pytest.mark.slow
 def test_it_opens_from_a_file_draws_its_figures_and_asks_nobody(
     browser: Browser, forge: Installation, tmp_path: Path
 ) -> None:

@@ -11,7 +11,18 @@ from agentforge.client import PhaseClient
 from agentforge.kit.phase import PhaseSpec
 from agentforge.kit.refs import ArtifactRef
 from tests.contract import examples
-from tests.harness import Service, phase_service, running
+from tests.harness import TEST_PIPELINE, Service, phase_service, running
+
+LONG = ("test_killed_workers", "test_killed_services", "test_cancelled_and_retried_it_makes_the_same_bytes")
+"""Of the eight phases only the first goes through these in `make test`; `make test-slow` takes them all."""
+QUICK = (*(spec.name for module, spec in examples.phases() if module == TEST_PIPELINE), "cognate")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        name, _, phase = item.name.rstrip("]").partition("[")
+        if name in LONG and phase not in QUICK:
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="module", params=examples.phases(), ids=lambda phase: phase[1].name)

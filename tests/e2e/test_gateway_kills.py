@@ -102,7 +102,7 @@ def storm(cluster: Cluster, kills: int, chance: random.Random) -> int:
     return hits
 
 
-@pytest.mark.parametrize("kills", [6, pytest.param(16, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [3, pytest.param(16, marks=pytest.mark.slow)])
 def test_killed_gateways_services_and_workers(cluster: Cluster, kills: int) -> None:
     wanted = spec(40 * kills)
     with cluster.stub() as stub:

@@ -77,6 +77,7 @@ def test_the_model_has_its_card_its_front_and_what_belonged_to_it(packed: Attemp
     assert "cpu_4bit" in card
 
 
+@pytest.mark.slow
 def test_killed_amid_search_and_package_it_ends_with_the_same_bytes(volume: Path, packed: Attempt) -> None:
     run = ask(volume, "killed").killed_at_checkpoints([1, 2])
 

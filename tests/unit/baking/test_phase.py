@@ -66,6 +66,7 @@ def test_the_input_is_not_touched(everything: Attempt, volume: Path) -> None:
     assert [given_model(volume, "ternary")] == everything.refs
 
 
+@pytest.mark.slow
 def test_tools_alone_and_a_model_of_hugging_faces(volume: Path) -> None:
     off = {name: {"target": 0.0} for name in ("helpfulness", "creativity", "precision")}
     less = {"data": {"length": 60}, "cycles": {"most": 1, "questions": 16}}
@@ -75,6 +76,7 @@ def test_tools_alone_and_a_model_of_hugging_faces(volume: Path) -> None:
     assert "baking/persona/taken" not in run.names()
 
 
+@pytest.mark.slow
 def test_persona_alone_by_an_adapter_beside_the_model(volume: Path) -> None:
     """Trained instead of its own weights."""
     less = {"tools": {"names": []}, "cycles": {"most": 1}, "following": {"needed": False}, "lora": {"rank": 2}}

@@ -89,6 +89,7 @@ def test_one_line_for_each_prompt_in_one_process(forge: Program, llama: Path) ->
     assert [json.loads(line) for line in done.out.splitlines()] == [{"prompt": p, "text": "42"} for p in prompts]
 
 
+@pytest.mark.slow
 def test_in_a_terminal_it_answers_until_ctrl_d(forge: Program, llama: Path) -> None:
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "agentforge.cli", "chat", str(llama)]

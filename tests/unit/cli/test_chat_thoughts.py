@@ -102,6 +102,7 @@ def test_without_the_marked_parts_a_pipe_gets_the_answer(say: Say, titan: Path) 
     assert plain == json.loads(say(titan, *ASK, "--json"))["text"] + "\n"
 
 
+@pytest.mark.slow
 def test_a_terminal_shows_them_dim(forge: Program, titan: Path) -> None:
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "agentforge.cli", "chat", str(titan), *ASK, "--show-thoughts"]

@@ -65,6 +65,7 @@ def test_an_image_name_that_none_can_have_fails_at_once(serve: Serve, cluster: F
     assert (summary(run).error or {})["reason"] == "IMAGE_NOT_PULLED"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["jobs", "pods"])
 def test_a_quota_is_waited_for_and_then_told(serve: Serve, cluster: FakeCluster, where: str) -> None:
     service = serve(pending_timeout_s=2.5)

@@ -85,6 +85,7 @@ def paired(stopped: Attempt) -> RunDirectory:
     return run
 
 
+@pytest.mark.slow
 def test_two_processes_make_what_one_makes_to_float_tolerance(stopped: Attempt, paired: RunDirectory) -> None:
     """The trunk's data are documents and items alike."""
     one, two = (load_file(run.output_path / "trunk/model.safetensors") for run in (stopped.run, paired))
@@ -92,6 +93,7 @@ def test_two_processes_make_what_one_makes_to_float_tolerance(stopped: Attempt, 
     assert max((one[name] - two[name]).abs().max().item() for name in one) < 1e-5
 
 
+@pytest.mark.slow
 @pytest.mark.slow
 def test_two_processes_killed_on_the_way_make_the_same_digests(paired: RunDirectory) -> None:
     run = ask(paired.home, "paired-killed", processes=2, **CHANGES).run

@@ -84,6 +84,7 @@ def test_a_file_that_answers_otherwise_is_never_handed_out(volume: Path, monkeyp
     assert not (run.run.output_path / ARTIFACTS).exists()
 
 
+@pytest.mark.slow
 def test_a_llama_goes_the_seeds_way(volume: Path) -> None:
     """Fewer tokens, vector codebooks, points on a trajectory: and the file still loads."""
     run = ask(

@@ -23,7 +23,7 @@ from agentforge.phase2_evomerge.parents import Parents
 from tests.unit.evomerge.phases import SPECIALISTS, ask
 
 
-@pytest.mark.parametrize("algorithm", ["cma_es", "genetic", "nsga2"])
+@pytest.mark.parametrize("algorithm", [pytest.param("cma_es", marks=pytest.mark.slow), "genetic"])
 def test_it_stops_when_nothing_has_come_of_several_generations(volume: Path, algorithm: str) -> None:
     """Fitness would have to double each time."""
     changes: dict[str, Any] = {"generations": 50, "patience": 2, "improvement": 1.0}

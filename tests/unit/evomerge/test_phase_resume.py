@@ -27,6 +27,7 @@ def calm(volume: Path) -> dict[str, Merging]:
     return {name: ask(volume, f"calm-{name}", **changes).go() for name, changes in ALGORITHMS.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_same_seed_same_bytes_another_seed_others(volume: Path, calm: dict[str, Merging], name: str) -> None:
     assert ask(volume, f"twin-{name}", **ALGORITHMS[name]).go().digest == calm[name].digest
@@ -91,6 +92,7 @@ def test_a_damaged_checkpoint_is_passed_over(volume: Path, calm: dict[str, Mergi
     assert again.digest == calm[name].digest
 
 
+@pytest.mark.slow
 def test_equals_keep_their_order_over_a_kill(volume: Path) -> None:
     """Children of one model three times are equal, so that their order decides who comes first; g0.10 must not
     come before g0.2."""

@@ -45,6 +45,7 @@ def three_models(place: Path, tensors: int) -> int:
     return 3 * tensors * 4 * MEBI
 
 
+@pytest.mark.slow
 def test_memory_is_that_of_the_largest_tensor_not_of_the_models(tmp_path: Path) -> None:
     """Over what Python and torch take: less than 25 times the largest tensor, where the models have 180."""
     total = three_models(tmp_path, 60)

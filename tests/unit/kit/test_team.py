@@ -109,6 +109,7 @@ def test_cancelled_all_stop_in_the_same_step(home: Path) -> None:
     assert (run.checkpoints_path / f"step-{summary(run).progress['done']:012d}").is_dir()
 
 
+@pytest.mark.slow
 def test_interrupted_the_run_goes_on_where_all_stopped(home: Path) -> None:
     run = asked(home, "team", processes=2, mode="wait", steps=100)
     worker = start_worker(run)
@@ -122,6 +123,7 @@ def test_interrupted_the_run_goes_on_where_all_stopped(home: Path) -> None:
     assert result(run) == str(float(sum(3 * step for step in range(100))))
 
 
+@pytest.mark.slow
 def test_others_die_with_their_worker_and_count_as_its_memory(home: Path) -> None:
     run = asked(home, "team", processes=3, mode="wait", steps=100_000)
     worker = start_worker(run)

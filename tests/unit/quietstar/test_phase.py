@@ -148,6 +148,7 @@ def test_the_best_is_kept_by_the_selection_split(volume: Path) -> None:
     assert run.values("quietstar/input/loss")[0] < run.values("quietstar/thinking/loss")[0]
 
 
+@pytest.mark.slow
 def test_a_thinker_goes_on_with_its_marks_and_head(runs: dict[str, Attempt], volume: Path) -> None:
     first = runs["llama"]
     _, before = opened(first)
@@ -226,6 +227,7 @@ OTHERS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OTHERS)
 def test_other_ways_of_training(volume: Path, name: str) -> None:
     case, changes = OTHERS[name]

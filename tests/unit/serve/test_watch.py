@@ -166,6 +166,7 @@ def test_a_client_that_vanishes_leaves_nothing_behind(service: Service, written:
     until(lambda: service.server.watchers == 0 and service.tasks() <= before)
 
 
+@pytest.mark.slow
 def test_a_slow_watcher_takes_no_memory(service: Service, written: Written) -> None:
     run = written("r")
     run.say("first")

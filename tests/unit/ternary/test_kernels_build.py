@@ -120,6 +120,7 @@ def test_a_kernel_that_is_not_here_is_named(home: Path, name: str, said: str) ->
     assert said in error
 
 
+@pytest.mark.slow
 def test_a_library_that_came_along_needs_neither_compiler_nor_cache(home: Path, tmp_path: Path) -> None:
     shipped = home / "cache" / "kernels"
     shipped.chmod(0o555)
@@ -130,6 +131,7 @@ def test_a_library_that_came_along_needs_neither_compiler_nor_cache(home: Path, 
     assert not printed.startswith("torch"), said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", [b"no library", None])
 def test_a_library_that_came_along_broken_or_old_is_told_and_left(
     home: Path, tmp_path: Path, damage: bytes | None
@@ -148,6 +150,7 @@ def test_a_library_that_came_along_broken_or_old_is_told_and_left(
     assert files(home) == before
 
 
+@pytest.mark.slow
 def test_a_library_that_came_along_for_another_system_is_an_error(tmp_path: Path) -> None:
     foreign = tmp_path / "new.so"
     foreign.write_bytes(b"\x7fELF of another machine")

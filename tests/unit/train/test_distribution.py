@@ -81,6 +81,7 @@ def test_two_ranks_are_one_rank_to_float_tolerance(place: Path, told: str, tmp_p
     assert [point["loss"] for point in both] == pytest.approx([point["loss"] for point in alone], rel=1e-5)
 
 
+@pytest.mark.slow
 def test_one_of_two_killed_ends_both_and_a_resumed_run_has_the_same_bytes(
     place: Path, told: str, tmp_path: Path
 ) -> None:

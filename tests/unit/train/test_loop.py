@@ -45,7 +45,7 @@ def test_it_learns(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("optimiser", ["adamw", "muon"])
 @pytest.mark.parametrize("filter_", ["none", "ema", "ma"])
-@pytest.mark.parametrize("kill_at", [0, 3, 5, 11])
+@pytest.mark.parametrize("kill_at", [5, *(pytest.param(step, marks=pytest.mark.slow) for step in (0, 3, 11))])
 def test_killed_at_any_step_it_ends_with_the_same_bytes(
     tmp_path: Path, optimiser: str, filter_: str, kill_at: int
 ) -> None:

@@ -82,7 +82,10 @@ def right(batch: Batch, one: Rewards) -> list[float]:
     return [float(score_items([items[text(prompt)]], [text(said)])[0]) for prompt, said in spoken(batch)]
 
 
-@pytest.mark.parametrize(("kind", "near"), [("llama", 1e-4), ("ternary llama", 0.03), ("ternary titan", 0.03)])
+@pytest.mark.parametrize(
+    ("kind", "near"),
+    [("llama", 1e-4), ("ternary llama", 0.03), pytest.param("ternary titan", 0.03, marks=pytest.mark.slow)],
+)
 @pytest.mark.parametrize("normalise", [False, True])
 def test_the_gradient_is_that_of_reinforce_token_by_token(kind: str, near: float, normalise: bool) -> None:
     model = taught(kind).train()
@@ -107,6 +110,7 @@ def test_the_gradient_is_that_of_reinforce_token_by_token(kind: str, near: float
     assert (found - by_hand).norm() < near * by_hand.norm()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["ternary llama", "ternary titan"])
 def test_the_policy_that_learns_is_the_one_that_answered(kind: str) -> None:
     """So GRPO's ratio is 1. A Titan in training may take more steps than in use."""
@@ -248,6 +252,7 @@ def success(model: Any) -> float:
     return measured[0].value
 
 
+@pytest.mark.slow
 def test_it_learns_from_rewards_and_not_from_shuffled_ones(tmp_path: Path) -> None:
     found = {}
     for name, score in (("true", score_items), ("shuffled", Shuffled())):

@@ -37,6 +37,16 @@ function drawFigure(element, figure) {
 
 addEventListener("beforeprint", () => document.querySelectorAll(".figure").forEach(draw));
 
+const written = {};  // by element id
+
+function unchanged(element, value) {  // what is written anew under a finger or a pointer loses the click
+  if (written[element.id] === value) return true;
+  written[element.id] = value;
+  const made = element.cloneNode(false);
+  made.innerHTML = value;
+  return made.isEqualNode(element);
+}
+
 function patch(parts) {
   for (const [id, value] of Object.entries(parts)) {
     const element = document.getElementById(id);
@@ -45,7 +55,7 @@ function patch(parts) {
       if (element) drawFigure(element, value);
       continue;
     }
-    if (!element) continue;
+    if (!element || unchanged(element, value)) continue;
     const atEnd = element.scrollTop + element.clientHeight >= element.scrollHeight - 8;
     const focused = element.contains(document.activeElement) ? document.activeElement : null;
     const mark = focused && (focused.id || focused.getAttribute("href") || focused.textContent);
