@@ -15,7 +15,7 @@ from starlette.websockets import WebSocket
 
 from agentforge.kit.errors import ForgeError, InvalidInput, NotFound, PermissionDenied, Unauthenticated
 from agentforge_gateway.access import audit, sessions
-from agentforge_gateway.access.callers import ANYBODY, NOBODY, Access, Caller
+from agentforge_gateway.access.callers import ANYBODY, CALLING, NOBODY, Access, Caller
 from agentforge_gateway.access.headers import protect
 from agentforge_gateway.access.scopes import OPEN, Asked, route
 from agentforge_gateway.dash.render import wants_page
@@ -51,6 +51,7 @@ class Guard:
             caller, receive = await self._let_in(asked, scope, receive)
             with self._access.limited(caller):
                 state["caller"] = caller
+                CALLING.set(caller)
                 state["form_token"] = self._access.sessions.csrf(caller.cookie) if caller.cookie else ""
                 await self._app(scope, _bounded(receive), sending)
         except ForgeError as error:

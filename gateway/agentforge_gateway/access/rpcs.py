@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 from agentforge.kit.errors import ForgeError, PermissionDenied
 from agentforge.kit.serve.interceptor import Admit, Call
-from agentforge_gateway.access.callers import NOBODY, Access, Caller
+from agentforge_gateway.access.callers import CALLING, NOBODY, Access, Caller
 from agentforge_gateway.access.scopes import Asked, rpc
 
 _SUBJECTS = ("run_id", "name", "model", "version")  # fields that say what a request is about
@@ -28,6 +28,7 @@ def admission(access: Access) -> Admit:
         try:
             caller = await access.by_header(_header(call))
             caller.need(asked)
+            CALLING.set(caller)
             with access.limited(caller):
                 yield
         except ForgeError as error:

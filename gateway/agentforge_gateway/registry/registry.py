@@ -8,6 +8,7 @@ from pathlib import Path
 from agentforge.kit import clock
 from agentforge.kit.errors import AlreadyExists, FailedPrecondition, NotFound
 from agentforge.kit.serve import pages
+from agentforge_gateway.access.callers import signature
 from agentforge_gateway.links import Links
 from agentforge_gateway.registry import aliases, checks, choosing
 from agentforge_gateway.registry.records import (
@@ -67,7 +68,7 @@ class Registry:
 
     async def register(self, name: str, request: Register) -> tuple[VersionRecord, bool]:
         """Idempotent: the same artifact under the same name gives the version that it has, and False."""
-        return await self._registrar.register(name, request, request.by or _LOCAL)
+        return await self._registrar.register(name, request, signature(request.by, _LOCAL))
 
     async def state_best(self, name: str, best: BestBy | None) -> ModelRecord:
         await self._shelf.write(lambda desk: _stated(desk, name, best))
@@ -145,7 +146,7 @@ class Registry:
             found = choosing.alive(choosing.choose(models[name], version))
             logs = {other: await desk.logs(other) for other in models}
             choosing.check_deletable(found, list(models.values()), logs)
-            stone = Tombstone(time=clock.now(), who=request.by or _LOCAL, why=request.why)
+            stone = Tombstone(time=clock.now(), who=signature(request.by, _LOCAL), why=request.why)
             await desk.set_tombstone(name, found.version, stone)
 
         number = (await self.version(name, version)).version
@@ -198,7 +199,7 @@ def _entry(
         from_version=now,
         to_version=to,
         undoes=undoes,
-        who=by or _LOCAL,
+        who=signature(by, _LOCAL),
         why=why,
         time=clock.now(),
     )
