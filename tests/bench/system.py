@@ -18,13 +18,14 @@ from tests.harness import Service, gateway_service, phase_service
 
 
 class System:
-    def __init__(self, home: Path, phases: Sequence[str] = ("echo", "count")) -> None:
+    def __init__(self, home: Path, phases: Sequence[str] = ("echo", "count"), **settings: str) -> None:
+        """`settings`: of the gateway, AGENTFORGE_…"""
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
         self.home = home
         self.phases = {name: phase_service(name, home) for name in phases}
         targets = {name: service.target for name, service in self.phases.items()}
-        self.gateway = gateway_service(home, targets, AGENTFORGE_LISTEN=f"127.0.0.1:{self.port}")
+        self.gateway = gateway_service(home, targets, AGENTFORGE_LISTEN=f"127.0.0.1:{self.port}", **settings)
         self.everything: list[Service] = [*self.phases.values(), self.gateway]
         self._channel: grpc.Channel | None = None
 
