@@ -30,7 +30,9 @@ def test_beyond_its_ends_it_goes_straight_on() -> None:
     assert BENT.curvature(np.array([-5.0, 100.0, BENT.length_m + 5])) == pytest.approx([0.0, 1 / 50, 0.0])
 
 
-@pytest.mark.parametrize(("pieces", "lanes", "oncoming"), [((), 2, 0), (((0.0, 0.0),), 2, 0), (((9.0, 0.0),), 2, 2)])
+@pytest.mark.parametrize(
+    ("pieces", "lanes", "oncoming"), [((), 2, 0), (((0.0, 0.0),), 2, 0), (((9.0, 0.0),), 2, 2)]
+)
 def test_what_is_no_road(pieces: tuple[tuple[float, float], ...], lanes: int, oncoming: int) -> None:
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match=r"a road needs pieces|oncoming lanes"):
         Road(pieces=pieces, lanes=lanes, oncoming=oncoming)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from agentforge.phase7_adas.drive.messages import Detections, Ego, Mode, Plan, Predictions, Tracks
@@ -112,3 +112,6 @@ class Watched:
     """By sensor: the last reading's own stamp."""
     late_ms: dict[str, float]
     """Stages that overran in this tick, and by how much."""
+    changed_us: dict[str, int] = field(default_factory=dict)
+    """By sensor: when its last reading arrived whose payload was not that of the one before; empty payloads count
+    as changed. A sensor that is missing here is not watched for freezing."""

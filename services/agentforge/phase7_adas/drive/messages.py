@@ -82,7 +82,7 @@ class Tracks:
 
 @dataclass(frozen=True)
 class Predictions:
-    """K ways that each track may go: its centre PREDICTION_STEP_S, 2 x that, ... after t_us, in the world's frame."""
+    """K ways that each track may go: its centre every PREDICTION_STEP_S after t_us, in the frame of the world."""
 
     t_us: int
     id_N: Ints

@@ -1,0 +1,1 @@
+"""Named situations on generated roads, and endless variations of them."""
