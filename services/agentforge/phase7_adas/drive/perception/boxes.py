@@ -1,0 +1,79 @@
+"""From what a lidar cluster shows to the body behind it: its kind, its size, and where its middle must be."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agentforge.phase7_adas.drive.perception.lidar import Clusters
+from agentforge.phase7_adas.drive.truth import Floats, Ints, Kind
+
+# length, width, height of a body of which little is seen
+USUAL = np.array([[4.4, 1.8, 1.6], [1.75, 0.6, 1.75], [0.5, 0.5, 1.65], [0.9, 0.9, 0.7]])
+WALL_M = 2.6
+"""A longer side is a vehicle's length, not its width."""
+LONGEST_M = np.array([np.inf, 2.8, 1.6, np.inf])
+"""Of what shows of a body, by kind; a person's points and those of a neighbour may be one cluster."""
+INSIDE_M = 0.35
+END_M = 1.3
+"""A wider cluster may be a car's end; so may a cyclist who crosses, and is then told as a car by lidar alone."""
+
+
+def kinds_of(found: Clusters) -> Ints:
+    """By size alone, where the camera says nothing."""
+    extent = found.high_N2 - found.low_N2
+    longest, top = extent.max(axis=1, initial=0.0), found.top_N
+    made: Ints = np.select(
+        [longest > END_M, (longest > 0.9) & (top > 1.15), (longest <= 0.9) & (top > 1.0)],
+        [Kind.VEHICLE, Kind.CYCLIST, Kind.PEDESTRIAN],
+        Kind.OBSTACLE,
+    ).astype(np.int64)
+    return made
+
+
+def fits(found: Clusters, kind_N: Ints) -> NDArray[np.bool_]:
+    """(kinds, clusters): whether the cluster is small enough for the kind."""
+    longest = (found.high_N2 - found.low_N2).max(axis=1, initial=0.0)
+    small: NDArray[np.bool_] = longest[None] <= LONGEST_M[kind_N][:, None]
+    return small
+
+
+def within(
+    shown_N2: Floats, xy_N2: Floats, heading_N2: Floats, size_N3: Floats, kind_N: Ints, points_N: Ints
+) -> NDArray[np.bool_]:
+    """Clusters whose points are about a place in the box of a vehicle with more points: parts that fell apart."""
+    off = shown_N2[None] - xy_N2[:, None]  # box, cluster
+    along = np.abs(off[..., 0] * heading_N2[:, :1] + off[..., 1] * heading_N2[:, 1:])
+    across = np.abs(off[..., 1] * heading_N2[:, :1] - off[..., 0] * heading_N2[:, 1:])
+    inside = (along < size_N3[:, :1] / 2 + INSIDE_M) & (across < size_N3[:, 1:2] / 2 + INSIDE_M)
+    inside &= (kind_N == Kind.VEHICLE)[:, None] & (points_N[:, None] > points_N)
+    return np.asarray(inside.any(axis=0), dtype=np.bool_)
+
+
+def completed(found: Clusters, kind_N: Ints, sensor_xy_2: Floats) -> tuple[Floats, Floats, Floats]:
+    """Middle, direction of the length, and size: sides that are seen stay, the others move away from the sensor."""
+    extent = found.high_N2 - found.low_N2
+    usual = USUAL[kind_N]
+    # which of the two axes is the length: the one that is longer than any width, or the one that is hidden
+    first = np.where(extent.max(axis=1, initial=0.0) > WALL_M, extent[:, 0] >= extent[:, 1], True)
+    small = usual[:, 0] < WALL_M
+    first = np.where(small, extent[:, 0] >= extent[:, 1], first)
+    least = np.where(first[:, None], usual[:, [0, 1]], usual[:, [1, 0]])
+    axes = found.axes_N2
+    own = np.stack([axes @ sensor_xy_2, axes[:, 0] * sensor_xy_2[1] - axes[:, 1] * sensor_xy_2[0]], axis=1)
+    missing = np.maximum(least - extent, 0.0)
+    side = np.where(own < found.low_N2, 1.0, np.where(own > found.high_N2, -1.0, 0.0))
+    middle = (found.low_N2 + found.high_N2) / 2
+    # a flat end shows its whole width: only the depth is unknown; a glimpse of a side shows neither
+    middle = middle + side * missing / 2 * (np.abs(middle - own) > extent / 2 + 0.5)
+    xy = np.stack(
+        [
+            middle[:, 0] * axes[:, 0] - middle[:, 1] * axes[:, 1],
+            middle[:, 0] * axes[:, 1] + middle[:, 1] * axes[:, 0],
+        ],
+        axis=1,
+    )
+    full = np.maximum(extent, least)
+    length, width = np.where(first, full[:, 0], full[:, 1]), np.where(first, full[:, 1], full[:, 0])
+    heading = np.where(first[:, None], axes, np.stack([-axes[:, 1], axes[:, 0]], axis=1))
+    return xy, heading, np.stack([length, width, np.maximum(found.top_N, 0.3)], axis=1)
