@@ -1,0 +1,70 @@
+"""The tracks' filter over all tracks at once: constant velocity, positions, and the radar's range rate."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from agentforge.phase7_adas.drive.truth import Floats, Ints
+
+PUSH_BY_KIND: Final[Floats] = np.array([1.7, 1.0, 0.6, 0.2])
+"""By Kind: white acceleration, m/s2 per square root of hertz: how fast a constant velocity ceases to be one."""
+RATE_SIGMA_MPS: Final = 0.3
+"""Of a range rate: the radar's own, and that a body's parts move differently when it turns."""
+
+
+def ahead(mean_N4: Floats, cov_N44: Floats, kind_N: Ints, dt_s: float) -> tuple[Floats, Floats]:
+    if dt_s == 0:
+        return mean_N4, cov_N44
+    move = np.eye(4)
+    move[0, 2] = move[1, 3] = dt_s
+    density_N11 = (PUSH_BY_KIND[kind_N] ** 2)[:, None, None]
+    shape = np.kron([[dt_s**3 / 3, dt_s**2 / 2], [dt_s**2 / 2, dt_s]], np.eye(2))
+    return mean_N4 @ move.T, move @ cov_N44 @ move.T + density_N11 * shape
+
+
+def inverse_22(many: Floats) -> tuple[Floats, Floats]:
+    """Inverses and determinants of (..., 2, 2), by the formula."""
+    a, b, c, d = many[..., 0, 0], many[..., 0, 1], many[..., 1, 0], many[..., 1, 1]
+    determinant = a * d - b * c
+    turned = np.stack([np.stack([d, -b], -1), np.stack([-c, a], -1)], -2)
+    return turned / determinant[..., None, None], determinant
+
+
+def with_position(
+    mean_N4: Floats, cov_N44: Floats, xy_N2: Floats, noise_N22: Floats
+) -> tuple[Floats, Floats, Floats]:
+    """Updated mean and covariance, and the innovation squared over its variance (2 degrees of freedom)."""
+    inverse_N22, _ = inverse_22(cov_N44[:, :2, :2] + noise_N22)
+    gain_N42 = cov_N44[:, :, :2] @ inverse_N22
+    off_N2 = xy_N2 - mean_N4[:, :2]
+    nis_N = np.einsum("ni,nij,nj->n", off_N2, inverse_N22, off_N2)
+    mean_N4 = mean_N4 + np.einsum("nij,nj->ni", gain_N42, off_N2)
+    keep_N44 = np.eye(4) - np.concatenate([gain_N42, np.zeros_like(gain_N42)], axis=2)
+    # Joseph's form: stays positive however small the noise
+    cov_N44 = keep_N44 @ cov_N44 @ keep_N44.transpose(0, 2, 1)
+    return mean_N4, cov_N44 + gain_N42 @ noise_N22 @ gain_N42.transpose(0, 2, 1), nis_N
+
+
+def range_rate(mean_N4: Floats, radar_4: Floats) -> tuple[Floats, Floats]:
+    """What a radar that moves so would say of each track, and its derivative by the track's state."""
+    away_N2, relative_N2 = mean_N4[:, :2] - radar_4[:2], mean_N4[:, 2:] - radar_4[2:]
+    range_N1 = np.maximum(np.linalg.norm(away_N2, axis=1, keepdims=True), 1.0)
+    unit_N2 = away_N2 / range_N1
+    rate_N1 = (unit_N2 * relative_N2).sum(1, keepdims=True)
+    return rate_N1[:, 0], np.concatenate([(relative_N2 - rate_N1 * unit_N2) / range_N1, unit_N2], axis=1)
+
+
+def with_range_rate(
+    mean_N4: Floats, cov_N44: Floats, rate_N: Floats, radar_4: Floats
+) -> tuple[Floats, Floats, Floats]:
+    """As `with_position`, of one degree of freedom; where the rate is NaN nothing changes and the last is NaN."""
+    told_N, slope_N4 = range_rate(mean_N4, radar_4)
+    along_N4 = np.einsum("nij,nj->ni", cov_N44, slope_N4)
+    variance_N = (along_N4 * slope_N4).sum(1) + RATE_SIGMA_MPS**2
+    off_N = np.where(np.isnan(rate_N), 0.0, rate_N - told_N)
+    gain_N4 = along_N4 / variance_N[:, None] * ~np.isnan(rate_N)[:, None]
+    cov_N44 = cov_N44 - gain_N4[:, :, None] * along_N4[:, None, :]
+    nis_N = np.where(np.isnan(rate_N), np.nan, off_N**2 / variance_N)
+    return mean_N4 + gain_N4 * off_N[:, None], (cov_N44 + cov_N44.transpose(0, 2, 1)) / 2, nis_N

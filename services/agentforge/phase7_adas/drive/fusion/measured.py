@@ -1,0 +1,113 @@
+"""Detections as measurements in the world's frame; what is no measurement is left out and counted."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agentforge.phase7_adas.drive.messages import Detections, Ego
+from agentforge.phase7_adas.drive.sensors.spec import SPECS
+from agentforge.phase7_adas.drive.truth import HEADING, SPEED, YAW_RATE, Floats, Ints, Kind, X, Y
+
+MOST: Final = 128
+"""More detections than this are a fault of their maker; the most confident are kept."""
+FARTHEST_M: Final = 400.0
+SIGMA_FLOOR_M: Final = 0.1
+SIGMA_CEILING_M: Final = 20.0
+FASTEST_MPS: Final = 120.0
+
+
+@dataclass(frozen=True)
+class Measured:
+    """M detections in the world's frame at `t_us`, and where the radar was and how it moved."""
+
+    t_us: int
+    xy_M2: Floats
+    cov_M22: Floats
+    size_M3: Floats
+    kind_M: Ints
+    confidence_M: Floats
+    rate_M: Floats
+    sources_M: Ints
+    ego_6: Floats
+    radar_4: Floats
+    """x, y, vx, vy of the radar in the world."""
+
+    def __len__(self) -> int:
+        return len(self.confidence_M)
+
+
+def measured(detections: Detections, ego: Ego, counts: Counter[str]) -> Measured:
+    """Never raises: what has the wrong shape is refused whole, what is not finite by the row."""
+    columns = _columns(detections)
+    if columns is None:
+        counts["detections/garbage"] += 1
+        columns = _nothing()
+    good = _plausible(columns)
+    counts["detections/bad row"] += int((~good).sum())
+    columns = [column[good] for column in columns]
+    if len(columns[0]) > MOST:
+        counts["detections/too many"] += len(columns[0]) - MOST
+        keep = np.sort(np.argsort(-columns[4], kind="stable")[:MOST])
+        columns = [column[keep] for column in columns]
+    xy, cov, size, kind, confidence, rate, sources = columns
+    ego_6 = _moved(ego.state_6, (detections.t_us - ego.t_us) / 1e6)
+    sin, cos = math.sin(ego_6[HEADING]), math.cos(ego_6[HEADING])
+    turn = np.array([[cos, -sin], [sin, cos]])
+    ahead, speed, yaw_rate = SPECS.radar.mount_x_m, ego_6[SPEED], ego_6[YAW_RATE]
+    here = ego_6[[X, Y]]
+    radar = np.concatenate([here + turn @ [ahead, 0.0], turn @ np.array([speed, yaw_rate * ahead])])
+    across = xy @ np.array([[0.0, 1.0], [-1.0, 0.0]])
+    heading_variance = min(float(ego.cov_66[HEADING, HEADING]), 0.05)
+    cov = cov + heading_variance * across[:, :, None] * across[:, None, :]
+    return Measured(
+        detections.t_us, here + xy @ turn.T, turn @ cov @ turn.T, size, kind.astype(np.int64), confidence, rate,
+        sources.astype(np.int64), ego_6, radar,
+    )  # fmt: skip
+
+
+def _nothing() -> list[Floats]:
+    return [np.zeros((0, *shape)) for shape in ((2,), (2, 2), (3,), (), (), (), ())]
+
+
+def _columns(detections: Detections) -> list[Floats] | None:
+    d = detections
+    given = (d.xy_N2, d.cov_N22, d.size_N3, d.kind_N, d.confidence_N, d.range_rate_N, d.sources_N)
+    try:
+        columns = [np.array(column, dtype=np.float64) for column in given]
+    except (TypeError, ValueError):
+        return None
+    many = columns[0].shape[:1]
+    wanted = [many + empty.shape[1:] for empty in _nothing()]
+    return columns if many and [column.shape for column in columns] == wanted else None
+
+
+def _plausible(columns: list[Floats]) -> NDArray[np.bool_]:
+    xy, cov, size, kind, confidence, rate, sources = columns
+    with np.errstate(invalid="ignore", over="ignore"):
+        variance = cov[:, [0, 1], [0, 1]]
+        shared = cov[:, 0, 1] * cov[:, 1, 0]
+        good = np.all(np.abs(xy) <= FARTHEST_M, axis=1) & np.all((size > 0) & (size <= 30.0), axis=1)
+        good &= np.all((variance > SIGMA_FLOOR_M**2 / 100) & (variance < SIGMA_CEILING_M**2), axis=1)
+        good &= (shared >= 0) & (shared < variance.prod(1)) & (cov[:, 0, 1] == cov[:, 1, 0])
+        good &= (kind >= 0) & (kind < len(Kind)) & (confidence >= 0) & (confidence <= 1)
+        good &= (sources >= 0) & (sources < 16) & (np.isnan(rate) | (np.abs(rate) <= FASTEST_MPS))
+    cov[good] += np.eye(2) * SIGMA_FLOOR_M**2
+    told: NDArray[np.bool_] = good
+    return told
+
+
+def _moved(ego_6: Floats, dt_s: float) -> Floats:
+    """The ego a moment before or after, on its circle."""
+    dt_s = min(max(dt_s, -1.0), 1.0)
+    moved = ego_6.copy()
+    middle = ego_6[HEADING] + ego_6[YAW_RATE] * dt_s / 2
+    moved[X] += ego_6[SPEED] * dt_s * math.cos(middle)
+    moved[Y] += ego_6[SPEED] * dt_s * math.sin(middle)
+    moved[HEADING] += ego_6[YAW_RATE] * dt_s
+    return moved
