@@ -1,0 +1,82 @@
+"""How fast could be driven where: the law, bends, places of caution; and what each lane allows."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from agentforge.phase7_adas.drive.planning.collision import HALF_LONG, HALF_WIDE
+from agentforge.phase7_adas.drive.planning.lattice import Lead, wanted_gap
+from agentforge.phase7_adas.drive.planning.line import Line
+from agentforge.phase7_adas.drive.planning.obstacles import Obstacles
+from agentforge.phase7_adas.drive.planning.settings import Settings
+from agentforge.phase7_adas.drive.truth import Floats, Kind
+
+STEP_M, AHEAD_M = 2.0, 140.0
+LANE_AHEAD_M, LANE_AHEAD_S = 110.0, 8.0
+STANDS_MPS = 0.7
+WALKER_ASIDE_M, PARKED_ASIDE_M = 5.5, 3.2
+"""From the middle of the ego's lane."""
+
+
+def envelope(
+    line: Line, ego_s: float, ego_mps: float, lane_d: float, around: Obstacles, by: Settings
+) -> tuple[Floats, Floats]:
+    """Places ahead and the speed that could be driven there, such that comfortable braking keeps it further on.
+
+    What turns up near never asks for more than `firm_mps2`: these are wishes, not what must not be hit.
+    """
+    s = ego_s - 20.0 + np.arange(0.0, AHEAD_M, STEP_M)
+    bend = np.abs(line.curvature(s)) / np.maximum(1.0 - line.curvature(s) * lane_d, 0.2)
+    law = line.road.speed_limit_mps * by.speed_part
+    fast = np.minimum(law, np.sqrt(by.side_mps2 / np.maximum(bend, 1e-4)))
+    fast = np.minimum(fast, _caution(s, ego_s, lane_d, around, by))
+    room = fast**2 + 2 * by.brake_mps2 * s
+    allowed = np.minimum.accumulate(room[::-1])[::-1] - 2 * by.brake_mps2 * s
+    reached = np.maximum(ego_mps**2 - 2 * by.firm_mps2 * np.maximum(s - ego_s, 0.0), 0.0)
+    reached = np.minimum(reached, law**2)
+    return s, np.sqrt(np.maximum(allowed, reached))
+
+
+def _caution(s: Floats, ego_s: float, lane_d: float, around: Obstacles, by: Settings) -> Floats:
+    """Slower past parked cars, behind which somebody may stand, and past people at the kerb."""
+    cap = np.full(len(s), np.inf)
+    for m in np.unique(around.track_M, return_index=True)[1]:
+        at, d, along, across, kind = around.now_M5[m]
+        walks = int(kind) in (Kind.PEDESTRIAN, Kind.CYCLIST)
+        stands = abs(along) < STANDS_MPS and abs(across) < STANDS_MPS
+        if at - ego_s > by.caution_ahead_m or not (walks or stands) or abs(along) > 3.0:
+            continue
+        if abs(d - lane_d) > (WALKER_ASIDE_M if walks else PARKED_ASIDE_M):
+            continue
+        near = (s > at - around.long_M[m] - HALF_LONG - 8.0) & (s < at + around.long_M[m] + HALF_LONG)
+        cap[near] = np.minimum(cap[near], by.walker_mps if walks else by.parked_mps)
+    return cap
+
+
+def leads(line: Line, ego_s: float, around: Obstacles) -> list[Lead | None]:
+    """The nearest thing ahead in each lane of the ego's way."""
+    road = line.road
+    found: list[Lead | None] = []
+    _, reach_d = around.reach()
+    s, d, along = (around.now_M5[:, column] for column in range(3))
+    for lane in range(road.lanes - road.oncoming):
+        middle = road.lane_centre_d(lane)
+        inside = np.abs(d - middle) < reach_d[:, 0] + HALF_WIDE + 0.1 if len(around) else np.zeros(0, dtype=bool)
+        rows = np.flatnonzero(inside & (s > ego_s) & (s < ego_s + LANE_AHEAD_M))
+        if len(rows) == 0:
+            found.append(None)
+            continue
+        first = rows[np.argmin(s[rows])]
+        found.append(Lead(float(s[first] - around.long_M[first]), max(float(along[first]), 0.0)))
+    return found
+
+
+def lane_speeds(ahead: list[Lead | None], ego_s: float, free_mps: float, by: Settings) -> Floats:
+    """Mean speed of the next seconds if one keeps behind what is there."""
+    speeds = np.full(len(ahead), free_mps)
+    for lane, lead in enumerate(ahead):
+        if lead is not None:
+            stop = wanted_gap(np.array([lead.speed_mps]), np.array([lead.speed_mps]), by)[0]
+            room = lead.rear_s - ego_s - HALF_LONG - stop
+            speeds[lane] = np.clip(lead.speed_mps + room / LANE_AHEAD_S, 0.0, free_mps)
+    return speeds
