@@ -48,6 +48,7 @@ check: setup ## Lint, types, import walls, the contract, and that what is genera
 	$(BIN)/python -m tests.tools.check_size
 	$(BIN)/python -m tests.tools.write_evidence --check
 	$(BIN)/python -m tests.tools.write_chart_readme --check
+	$(BIN)/python -m tests.tools.write_requirements --check
 
 fix: setup ## Apply what ruff can mend
 	$(BIN)/ruff check --fix .

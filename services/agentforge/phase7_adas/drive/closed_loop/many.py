@@ -1,0 +1,99 @@
+"""Many drives, a line of JSON each: what was driven already is not driven again."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from itertools import count
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from agentforge.phase7_adas.drive.closed_loop.outcome import Outcome
+from agentforge.phase7_adas.drive.closed_loop.pictures import Pictures
+from agentforge.phase7_adas.drive.closed_loop.run import drive
+from agentforge.phase7_adas.drive.scenarios.catalogue import SCENARIOS
+from agentforge.phase7_adas.drive.scenarios.scenario import Scenario, Wanted
+from agentforge.phase7_adas.drive.scenarios.vary import vary
+
+OUTCOMES, PICTURES = "outcomes.jsonl", "pictures"
+ROUNDS = 1_000_003
+"""More than anybody drives: seeds of two calls never meet."""
+
+
+@dataclass(frozen=True)
+class Task:
+    scenario: str
+    seed: int
+
+
+def tasks(minutes: float, seed: int, names: Sequence[str] = ()) -> list[Task]:
+    """Every scenario in turn, or these, a new variation each round, until the minutes are full."""
+    chosen: list[Task] = []
+    left_s = minutes * 60
+    for round_ in count(1):
+        for name in sorted(names or SCENARIOS):
+            if left_s <= 0:
+                return chosen
+            chosen.append(Task(name, seed * ROUNDS + round_))
+            left_s -= SCENARIOS[name].seconds
+    raise AssertionError  # counting never ends
+
+
+def one(task: Task, pictures: Path | None = None) -> Outcome:
+    """The first drive of a scenario that has no pictures yet leaves some in a folder of its name."""
+    scenario = varied(task)
+    folder = pictures / task.scenario if pictures is not None else None
+    if folder is None or folder.exists():
+        return drive(scenario, task.seed).outcome
+    taken = Pictures()
+    outcome = drive(scenario, task.seed, watch=taken).outcome
+    taken.write(folder, scenario.road, f"{task.scenario}: {scenario.summary}")
+    return outcome
+
+
+def varied(task: Task) -> Scenario:
+    """Under the name of what it is a variation of. Seed 0 is the scenario as it is written."""
+    scenario = SCENARIOS[task.scenario]
+    return replace(vary(scenario, task.seed), name=scenario.name) if task.seed else scenario
+
+
+def drive_many(wanted: list[Task], out: Path | None = None, jobs: int = 1) -> list[Outcome]:
+    """In the order of `wanted`, whatever finished first; a killed call goes on in `out` where it was."""
+    file = out / OUTCOMES if out is not None else None
+    known = dict(outcomes_of(file)) if file is not None else {}
+    missing = [each for each in wanted if each not in known]
+    for task, outcome in zip(missing, _driven(missing, out, jobs), strict=True):
+        known[task] = outcome
+        if file is not None:
+            with file.open("a") as log:
+                log.write(json.dumps(asdict(outcome)) + "\n")
+    return [known[each] for each in wanted]
+
+
+def _driven(missing: list[Task], out: Path | None, jobs: int) -> Iterator[Outcome]:
+    each = partial(one, pictures=out / PICTURES if out is not None else None)
+    if jobs == 1 or len(missing) < 2:
+        yield from map(each, missing)
+        return
+    ready = partial(os.environ.update, OMP_NUM_THREADS="1")
+    with ProcessPoolExecutor(jobs, get_context("spawn"), initializer=ready) as pool:
+        yield from pool.map(each, missing)
+
+
+def outcomes_of(file: Path) -> Iterator[tuple[Task, Outcome]]:
+    """A last line that a kill cut short is driven again."""
+    if not file.exists():
+        return
+    whole = file.read_bytes()
+    whole = whole[: whole.rfind(b"\n") + 1]
+    file.write_bytes(whole)
+    for line in whole.splitlines():
+        values: dict[str, Any] = json.loads(line)
+        values |= {name: Wanted(values[name]) for name in ("ended", "wanted")}
+        outcome = Outcome(**values)
+        yield Task(outcome.scenario, outcome.seed), outcome

@@ -1,0 +1,1 @@
+"""What was shown of the driving pipeline, and what was not."""
