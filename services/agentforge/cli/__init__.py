@@ -5,7 +5,7 @@ from __future__ import annotations
 
 def main() -> int:
     """The `agentforge` program; returns its exit code."""
-    from agentforge.cli import app_serve, app_tracking  # noqa: F401  (their commands)
+    from agentforge.cli import app_drive, app_serve, app_tracking  # noqa: F401  (their commands)
     from agentforge.cli.app import app
     from agentforge.cli.failures import guarded
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from functools import partial
 from pathlib import Path
@@ -9,9 +10,10 @@ from typing import Any
 
 from agentforge.edge.package.signing import load_private_key
 from agentforge.kit.checks import violations
-from agentforge.kit.errors import FailedPrecondition, ForgeError, InvalidInput, Violation
+from agentforge.kit.errors import FailedPrecondition, ForgeError, InvalidInput, MissingTool, Violation
 from agentforge.kit.inputs import InputPath
 from agentforge.phase7_adas.config import AdasConfig
+from agentforge.phase7_adas.configs.driving import PACKAGES
 from agentforge.train.directory import (
     PACKED,
     check_kind,
@@ -33,7 +35,8 @@ _MOST_TOKENS = 2**31 - 1  # engines index with int32
 
 def check(config: AdasConfig, inputs: list[InputPath]) -> list[Violation]:
     found = [violation for given in inputs for violation in _model(config, given)]
-    return [*found, *violations(("package.sign", partial(_check_key, config)))]
+    own = violations(("package.sign", partial(_check_key, config)), ("drive", partial(_check_drive, config)))
+    return [*found, *own]
 
 
 def signing_key(config: AdasConfig) -> Any:
@@ -50,6 +53,15 @@ def signing_key(config: AdasConfig) -> Any:
 
 def _check_key(config: AdasConfig) -> None:
     signing_key(config)
+
+
+def _check_drive(config: AdasConfig) -> None:
+    absent = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
+    if config.drive is not None and absent:
+        message = f"driving needs {', '.join(absent)}, which is not installed"
+        raise MissingTool(
+            message, field="drive", next_step="pip install 'agentforge[drive]', or set drive to null."
+        )
 
 
 def _model(config: AdasConfig, given: InputPath) -> list[Violation]:

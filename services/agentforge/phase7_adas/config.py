@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from agentforge.data.config import FamiliesConfig
 from agentforge.kit.config import StrictModel, TeamConfig, Unfit
 from agentforge.kit.phase import PhaseSpec, Slot
+from agentforge.phase7_adas.configs.driving import DriveConfig
 from agentforge.phase7_adas.configs.export import ExportConfig, PackageConfig, ProfileConfig, known_device
 from agentforge.phase7_adas.configs.search import SearchConfig
 from agentforge.shrink.config import HealingConfig
@@ -34,6 +35,9 @@ class AdasConfig(TeamConfig):
     export: ExportConfig = Field(ExportConfig(), description="The files that are made of the model.")
     package: PackageConfig = Field(PackageConfig(), description="The package for the device.")
     profile: ProfileConfig = Field(ProfileConfig(), description="What is timed here and estimated for devices.")
+    drive: DriveConfig | None = Field(
+        None, description="The driving pipeline in its generated world, and its safety report; null: not driven."
+    )
     device: str = Field("agx-xavier", description="Whom the package is for: its memory bounds the context.")
     evaluation: EvaluationConfig = Field(EvaluationConfig(), description="What is measured on held-out items.")
 
@@ -69,6 +73,12 @@ PHASE = PhaseSpec(
         Slot("adas_model", "model", description="The model that was packed: searched, healed, or as it came."),
         Slot("adas_deployment_package", "package", description="adas_deployment_package.tar.gz."),
         Slot("adas_performance_profile", "report", description="What was measured, and what estimated."),
+        Slot(
+            "adas_safety_report",
+            "report",
+            0,
+            description="With `drive`: what was shown of its safety.",
+        ),
     ),
     stands_on=("agentforge.models", "agentforge.data", "agentforge.train", "agentforge.edge", "agentforge.shrink"),
 )

@@ -31,6 +31,10 @@ def run(context: PhaseContext, config: AdasConfig) -> None:
         return
     with settled(config.machine):
         publish(context, start, made(context, start, found))
+    if config.drive is not None:
+        from agentforge.phase7_adas.driving import drive_and_report  # what it needs, a phase without it does not
+
+        drive_and_report(context, config.drive, config.seed)
 
 
 def made(context: PhaseContext, start: Start, found: Found | None) -> Made:

@@ -1,12 +1,14 @@
-"""Edge: what the search tried, and how fast and how large each file of the package is."""
+"""Edge: the scene from above, what the search tried, how fast and how large each file of the package is."""
 
 from __future__ import annotations
 
+from agentforge_gateway.dash.figures.driving import scene
 from agentforge_gateway.dash.figures.figure import Figure, Source, bars, layout, values
 
 
 def figures(source: Source) -> list[Figure]:
     return [
+        *scene(source),
         *_searched(source),
         *_bars(source, "decode", "A decode step", r"adas/performance/(\w+)/decode_p50", "ms", "Median"),
         *_bars(source, "tail", "Slow steps", r"adas/performance/(\w+)/decode_p99", "ms", "99th percentile"),

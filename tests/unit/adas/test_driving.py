@@ -1,0 +1,43 @@
+"""The phase with `drive`: a safety report beside the package; and what it says where it cannot drive."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+
+from agentforge.kit.config import validate_config
+from agentforge.phase7_adas.admission import check
+from agentforge.phase7_adas.config import AdasConfig
+from tests.unit.adas.phases import ask, small
+
+_LITTLE = {"search": None, "export": {"int8": None, "cpu": ["4bit"], "context": 48}}
+
+
+def test_without_its_packages_it_is_refused_before_anything_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = validate_config(AdasConfig, small(drive={"minutes": 1.0}))
+    assert check(config, []) == []
+    real = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "scipy" else real(name))
+    (refused,) = check(config, [])
+    assert (refused.reason, refused.field) == ("MISSING_TOOL", "drive")
+    assert "agentforge[drive]" in refused.next_step
+    assert check(validate_config(AdasConfig, small()), []) == []
+
+
+@pytest.mark.slow
+def test_it_leaves_a_safety_report_and_its_numbers(volume: Path) -> None:
+    run = ask(volume, "driven", "llama", drive={"minutes": 0.5, "scene_every_s": 5.0}, **_LITTLE).go()
+    made = run.output.parent / "adas_safety_report"
+    report = json.loads((made / "adas_safety_report.json").read_text())
+    assert len(report["scenarios"]) == 2
+    assert (made / "adas_safety_report.html").exists()
+    assert run.values("adas/drive/closed_loop/caused_collisions") == [0.0]
+    assert {one["scenario"] for one in run.samples("adas/drive/scene")} == {
+        one["scenario"] for one in report["scenarios"]
+    }
+    again = ask(volume, "driven-again", "llama", drive={"minutes": 0.5, "scene_every_s": 5.0}, **_LITTLE).go()
+    other = again.output.parent / "adas_safety_report" / "adas_safety_report.json"
+    assert other.read_bytes() == (made / "adas_safety_report.json").read_bytes()
