@@ -164,6 +164,7 @@ def test_help_is_quick_and_light() -> None:
         "tokens",
         "track",
         "sweep",
+        "drive",
     ):
         assert f"\n  {command} " in done.stdout
     for command in ("bench", "compare"):

@@ -1,4 +1,4 @@
-"""The two experiments of `agentforge evidence adas` that drive, made small: every trial runs, every row has its number."""
+"""The experiments of `agentforge evidence adas` that drive, made small: each trial runs, each row has a number."""
 
 import json
 import math

@@ -7,10 +7,12 @@ from typing import Final
 
 from agentforge.phase7_adas.drive.agent import FUSION_MS, Motion, Seen
 from agentforge.phase7_adas.drive.fusion.ego import EgoFilter
+from agentforge.phase7_adas.drive.fusion.kinematics import ACROSS_PART_BY_KIND
 from agentforge.phase7_adas.drive.fusion.measured import measured
 from agentforge.phase7_adas.drive.fusion.tracks import Bank
 from agentforge.phase7_adas.drive.fusion.v2x import Hearsay
 from agentforge.phase7_adas.drive.messages import Ego, Tracks
+from agentforge.phase7_adas.drive.truth import Floats
 
 LATE_US: Final = 500_000
 """Detections older than this say nothing of now."""
@@ -22,10 +24,10 @@ class Fusion:
     name = "fusion"
     deadline_ms = FUSION_MS
 
-    def __init__(self) -> None:
+    def __init__(self, across_part: Floats = ACROSS_PART_BY_KIND) -> None:
         self.counts: Counter[str] = Counter()
         self.ego = EgoFilter(self.counts)
-        self.bank = Bank(self.counts)
+        self.bank = Bank(self.counts, across_part)
         self.hearsay = Hearsay(self.counts)
 
     def localise(self, motion: Motion) -> Ego:

@@ -14,12 +14,14 @@ from agentforge.phase7_adas.drive.fusion.gospa import gospa
 from agentforge.phase7_adas.drive.fusion.oracle import stone_soup
 from agentforge.phase7_adas.drive.fusion.synthetic import Look, Stream, looks
 from agentforge.phase7_adas.drive.messages import Ego, Tracks
-from agentforge.phase7_adas.drive.truth import Floats
+from agentforge.phase7_adas.drive.truth import Floats, Kind
 
 CUT_M: Final = 4.0
 SETTLED: Final = 20
 """Looks at the beginning that are not scored: no tracker has had the time."""
 STANDING: Final = Ego(0, np.zeros(6), np.eye(6) * 1e-6, True)
+ALIKE: Final[Floats] = np.ones(len(Kind))
+"""The stream's targets are pushed alike along their way and across it, and both trackers know it."""
 
 
 def measure_fusion(
@@ -42,7 +44,7 @@ def measure_fusion(
 
 
 def _ours(stream: list[Look], rates: bool) -> tuple[list[tuple[Floats, float]], dict[str, float]]:
-    fusion, told = Fusion(), []
+    fusion, told = Fusion(ALIKE), []
     nis, nees = [], []
     for look in stream:
         given = look.detections

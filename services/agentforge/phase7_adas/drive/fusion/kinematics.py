@@ -10,18 +10,37 @@ from agentforge.phase7_adas.drive.truth import Floats, Ints
 
 PUSH_BY_KIND: Final[Floats] = np.array([1.7, 1.0, 0.6, 0.2])
 """By Kind: white acceleration, m/s2 per square root of hertz: how fast a constant velocity ceases to be one."""
+ACROSS_PART_BY_KIND: Final[Floats] = np.array([0.3, 0.5, 1.0, 1.0])
+"""By Kind: part of it across a body's way. What rolls on wheels does not jump aside."""
+ROLLS_MPS: Final = 2.0
+"""Slower, a velocity says nothing of which way a body points."""
 RATE_SIGMA_MPS: Final = 0.3
 """Of a range rate: the radar's own, and that a body's parts move differently when it turns."""
 
 
-def ahead(mean_N4: Floats, cov_N44: Floats, kind_N: Ints, dt_s: float) -> tuple[Floats, Floats]:
+def ahead(
+    mean_N4: Floats, cov_N44: Floats, kind_N: Ints, dt_s: float, across_part: Floats = ACROSS_PART_BY_KIND
+) -> tuple[Floats, Floats]:
     if dt_s == 0:
         return mean_N4, cov_N44
     move = np.eye(4)
     move[0, 2] = move[1, 3] = dt_s
-    density_N11 = (PUSH_BY_KIND[kind_N] ** 2)[:, None, None]
-    shape = np.kron([[dt_s**3 / 3, dt_s**2 / 2], [dt_s**2 / 2, dt_s]], np.eye(2))
-    return mean_N4 @ move.T, move @ cov_N44 @ move.T + density_N11 * shape
+    density_N22 = pushes(mean_N4, kind_N, across_part)
+    shape_22 = np.array([[dt_s**3 / 3, dt_s**2 / 2], [dt_s**2 / 2, dt_s]])
+    noise_N44: Floats = np.einsum("ab,nij->naibj", shape_22, density_N22).reshape(-1, 4, 4)
+    return mean_N4 @ move.T, move @ cov_N44 @ move.T + noise_N44
+
+
+def pushes(mean_N4: Floats, kind_N: Ints, across_part: Floats) -> Floats:
+    """Spectral density of acceleration, (N, 2, 2): along a body's way as it is pushed, less across it."""
+    speed_N = np.linalg.norm(mean_N4[:, 2:], axis=1)
+    unit_N2 = mean_N4[:, 2:] / np.maximum(speed_N, ROLLS_MPS)[:, None]
+    part_N = np.where(speed_N > ROLLS_MPS, across_part[kind_N] ** 2, 1.0)[:, None, None]
+    along_N22 = unit_N2[:, :, None] * unit_N2[:, None, :]
+    density_N22: Floats = (PUSH_BY_KIND[kind_N] ** 2)[:, None, None] * (
+        part_N * np.eye(2) + (1.0 - part_N) * along_N22
+    )
+    return density_N22
 
 
 def inverse_22(many: Floats) -> tuple[Floats, Floats]:

@@ -10,7 +10,12 @@ from typing import Any, Final
 import numpy as np
 
 from agentforge.phase7_adas.drive.fusion.assign import costs_NM, pairs
-from agentforge.phase7_adas.drive.fusion.kinematics import ahead, with_position, with_range_rate
+from agentforge.phase7_adas.drive.fusion.kinematics import (
+    ACROSS_PART_BY_KIND,
+    ahead,
+    with_position,
+    with_range_rate,
+)
 from agentforge.phase7_adas.drive.fusion.measured import Measured
 from agentforge.phase7_adas.drive.fusion.visibility import visible
 from agentforge.phase7_adas.drive.messages import Source, Tracks
@@ -97,8 +102,9 @@ def no_rows() -> Rows:
 
 
 class Bank:
-    def __init__(self, counts: Counter[str]) -> None:
+    def __init__(self, counts: Counter[str], across_part: Floats = ACROSS_PART_BY_KIND) -> None:
         self.counts = counts
+        self._across_part = across_part
         self.rows = no_rows()
         self.t_us: int | None = None
         self._next_id = 1
@@ -121,7 +127,7 @@ class Bank:
     def _predict(self, t_us: int) -> None:
         if self.t_us is not None:
             rows = self.rows
-            rows.mean, rows.cov = ahead(rows.mean, rows.cov, rows.kind, (t_us - self.t_us) / 1e6)
+            rows.mean, rows.cov = ahead(rows.mean, rows.cov, rows.kind, (t_us - self.t_us) / 1e6, self._across_part)
         self.t_us = t_us
 
     def _miss(self, row: Ints, seen: Measured) -> None:
@@ -205,7 +211,7 @@ class Bank:
         """The confirmed tracks, moved on to `t_us`."""
         rows = self.rows.at((self.rows.confirmed > 0) & (self.rows.existence >= TOLD))
         dt_s = 0.0 if self.t_us is None else min(max((t_us - self.t_us) / 1e6, 0.0), 1.0)
-        mean, cov = ahead(rows.mean, rows.cov, rows.kind, dt_s)
+        mean, cov = ahead(rows.mean, rows.cov, rows.kind, dt_s, self._across_part)
         sources = ((t_us - rows.source_us <= RECENT_US) * FLAGS).sum(axis=1).astype(np.int64)
         return Tracks(
             t_us, rows.id, mean, cov, rows.size, rows.kind, rows.existence, sources,
