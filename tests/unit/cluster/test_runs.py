@@ -126,8 +126,10 @@ def test_a_waiting_job_deleted_by_hand_is_told_and_made_again(serve: Serve, clus
     cluster.controllers.kubelet.scenario = "unschedulable"
     run = started(serve(), n=5)
     until(lambda: cluster.names("pods"), "there is a pod")
-    cluster.controllers.kubelet.scenario = ""
+    (waiting,) = cluster.names("pods")
     cluster.controllers.delete("jobs", cluster.names("jobs")[0], "Background")
+    until(lambda: waiting not in cluster.names("pods"), "it is gone, and never began")
+    cluster.controllers.kubelet.scenario = ""
     assert ends(run, cluster) == ["QUEUED", "QUEUED", "RUNNING", "SUCCEEDED"]
     assert "somebody deleted it" in run.log_path.read_text()
 
