@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,7 +66,10 @@ def _list(*, as_json: bool) -> int:
 def _drive(options: DriveOptions) -> int:
     from agentforge.phase7_adas.drive.showing import chosen, show
 
-    shown = show(chosen(options.names, options.minutes, options.seed), options.out, options.jobs)
+    wanted = chosen(options.names, options.minutes, options.seed)
+    width = max((len(task.scenario) for task in wanted), default=0)
+    told = repr if options.as_json else partial(_outcome, width)
+    shown = show(wanted, options.out, options.jobs, told)
     if options.as_json:
         print(json.dumps({"outcomes": [asdict(one) for one in shown.outcomes],
                           "results": [one.told() for one in shown.results]}))  # fmt: skip
@@ -75,7 +79,6 @@ def _drive(options: DriveOptions) -> int:
 
 
 def _tell(shown: Shown, out: Path | None) -> None:
-    _outcomes(shown.outcomes)
     print()
     _results(shown.results)
     if out is not None:
@@ -84,14 +87,12 @@ def _tell(shown: Shown, out: Path | None) -> None:
         print(f"\nThe report: {out / PAGE}")
 
 
-def _outcomes(outcomes: Sequence[Outcome]) -> None:
-    width = max(len(one.scenario) for one in outcomes)
-    for one in outcomes:
-        what = f"hit somebody ({one.caused} of {one.collisions} by its own fault)" if one.collisions else one.ended
-        wanted = "" if one.ended is one.wanted else f", wanted: {one.wanted}"
-        stops = f", {one.false_stops} false stops" if one.false_stops else ""
-        answer = "" if one.reacted_ms is None else f", fault answered {one.reacted_ms:.0f} ms after it was noticed"
-        print(f"  {one.scenario:{width}}  {what}{wanted}{stops}{answer}")
+def _outcome(width: int, one: Outcome) -> None:
+    what = f"hit somebody ({one.caused} of {one.collisions} by its own fault)" if one.collisions else one.ended
+    wanted = "" if one.ended is one.wanted else f", wanted: {one.wanted}"
+    stops = f", {one.false_stops} false stops" if one.false_stops else ""
+    answer = "" if one.reacted_ms is None else f", fault answered {one.reacted_ms:.0f} ms after it was noticed"
+    print(f"  {one.scenario:{width}}  {what}{wanted}{stops}{answer}", flush=True)
 
 
 def _results(found: Sequence[Result]) -> None:

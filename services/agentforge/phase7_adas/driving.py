@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
-
 from agentforge.kit.context import PhaseContext
 from agentforge.phase7_adas.configs.driving import DriveConfig
-from agentforge.phase7_adas.drive.closed_loop.many import OUTCOMES, Task, outcomes_of, tasks, varied
+from agentforge.phase7_adas.drive.closed_loop.many import OUTCOMES, Task, outcomes_of, tasks, varied, write_down
 from agentforge.phase7_adas.drive.closed_loop.outcome import Outcome
 from agentforge.phase7_adas.drive.closed_loop.run import drive
 from agentforge.phase7_adas.drive.orchestrator.pipeline import Tick
@@ -31,8 +28,7 @@ def drive_and_report(context: PhaseContext, config: DriveConfig, seed: int) -> N
         if task not in known:
             context.check_stop()
             known[task] = _drive(context, config, task, first=task.scenario not in seen)
-            with file.open("a") as log:
-                log.write(json.dumps(asdict(known[task])) + "\n")
+            write_down(file, known[task])
         seen.add(task.scenario)
     outcomes = [known[task] for task in wanted]
     with context.output(SAFETY_REPORT) as directory:

@@ -29,7 +29,7 @@ def test_an_unknown_scenario_is_refused_before_anything_is_driven(forge: Program
 @pytest.mark.slow
 def test_a_drive_leaves_its_report_and_is_not_driven_twice(forge: Program, tmp_path: Path) -> None:
     made = tmp_path / "made"
-    first = forge("drive", "empty_road", "camera_dropout", "--out", made, "--json", timeout=600)
+    first = forge("drive", "empty_road", "camera_dropout", "--out", made, "--jobs", "2", "--json", timeout=600)
     assert first.code == 0, first
     outcomes = json.loads(first.out)["outcomes"]
     assert [one["scenario"] for one in outcomes] == ["empty_road", "camera_dropout"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -43,17 +43,17 @@ def chosen(names: Sequence[str], minutes: float | None, seed: int) -> list[Task]
     return [Task(name, seed * ROUNDS) for name in names or sorted(SCENARIOS)]
 
 
-def show(wanted: Sequence[Task], out: Path | None, jobs: int = 1) -> Shown:
-    """`out`: a new folder, or that of the same call that was killed."""
+def show(wanted: Sequence[Task], out: Path | None, jobs: int = 1, told: Callable[[Outcome], object] = id) -> Shown:
+    """`out`: a new folder, or that of the same call that was killed. `told` hears of each drive when it is over."""
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
-    outcomes = drive_many(list(wanted), out, jobs)
+    outcomes = drive_many(wanted, out, jobs, told)
     return Shown(outcomes, write_report(outcomes, out) if out is not None else results(outcomes))
 
 
-def write_report(outcomes: Sequence[Outcome], out: Path, more: Sequence[Result] = ()) -> list[Result]:
-    """`more`: results that were measured apart. Returns all of them."""
-    found = [*results(outcomes), *more]
+def write_report(outcomes: Sequence[Outcome], out: Path) -> list[Result]:
+    """What was not measured by drives, the report calls not measured."""
+    found = results(outcomes)
     report = safety_report(found, by_scenario(outcomes), json.loads(_TESTS.read_text()))
     (out / REPORT).write_bytes(canonical_json(report))
     strips = sorted((out / PICTURES).glob(f"*/{STRIP}"))

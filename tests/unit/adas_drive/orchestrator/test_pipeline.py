@@ -32,10 +32,8 @@ def test_a_tick_hands_on_what_each_agent_made() -> None:
     assert noting.last("watched").arrived_us == {"camera": TICK_US}
     assert noting.last("watched").taken_us == {"camera": TICK_US - 20_000}
     assert (tick.verdict.mode, tick.late_ms, tick.crashes, tick.standins) == (Mode.NORMAL, {}, {}, ())
-    assert tick.times.total_ms == pytest.approx(
-        sum((tick.times.fusion_ms, tick.times.perception_ms, tick.times.prediction_ms, tick.times.planning_ms,
-             tick.times.monitor_ms))
-    )  # fmt: skip
+    parts = (tick.times.fusion_ms, tick.times.perception_ms, tick.times.prediction_ms, tick.times.planning_ms)
+    assert tick.times.total_ms > sum(parts) + tick.times.monitor_ms, "from the hand-over to the verdict"
 
 
 def test_without_anything_to_look_at_perception_is_left_in_peace() -> None:

@@ -41,7 +41,12 @@ def _of_faults(injected: Sequence[Outcome]) -> list[Result]:
     found.append(_part("faults/noticed", [o.detected_ms is not None for o in injected], how))
     if noticed:
         found.append(
-            _worst("faults/detected_ms", noticed, "ms", f"{how}; from injection to the verdict that names it")
+            _worst(
+                "faults/detected_ms",
+                noticed,
+                "ms",
+                f"{how}; from injection to the verdict that names any fault of the car",
+            )
         )
     reacted = [o.reacted_ms for o in injected if o.reacted_ms is not None]
     if reacted:

@@ -7,6 +7,7 @@ budget is needed for planning; and the monitor is told of each.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
@@ -126,7 +127,7 @@ class Pipeline:
     def tick(
         self, t_us: int, readings: Iterable[Reading], lane: int, neighbours: tuple[Neighbour, ...] = ()
     ) -> Tick:
-        began_ms, notes = self._clock.now_ms(), _Notes()
+        began, began_ms, notes = time.perf_counter(), self._clock.now_ms(), _Notes()
         self._inbox.put(readings)
         ego = self._localised(t_us, notes)
         detections = self._perceived(t_us, ego, notes)
@@ -142,9 +143,10 @@ class Pipeline:
         )  # fmt: skip
         verdict = self._judged(t_us, watched, notes)
         self._mode = verdict.mode
+        times = _times(notes.wall_ms, (time.perf_counter() - began) * 1e3)
         return Tick(
-            t_us, ego, detections, tracks, predictions, plan, verdict, _times(notes.wall_ms), notes.late_ms,
-            notes.crashes, tuple(notes.standins),
+            t_us, ego, detections, tracks, predictions, plan, verdict, times, notes.late_ms, notes.crashes,
+            tuple(notes.standins),
         )  # fmt: skip
 
     def listen(self, t_us: int, readings: Iterable[Reading], neighbours: tuple[Neighbour, ...] = ()) -> Ego | None:
@@ -248,7 +250,7 @@ def _lost(t_us: int, last: Ego | None) -> Ego:
     return Ego(t_us, last.state_6, last.cov_66, False, (*last.reasons, "localisation gave nothing"))
 
 
-def _times(wall_ms: dict[str, float]) -> StageTimes:
+def _times(wall_ms: dict[str, float], total_ms: float) -> StageTimes:
     nan = float("nan")
     return StageTimes(
         fusion_ms=wall_ms.get("fusion", nan),
@@ -256,5 +258,5 @@ def _times(wall_ms: dict[str, float]) -> StageTimes:
         prediction_ms=wall_ms.get("prediction", nan),
         planning_ms=wall_ms.get("planning", nan),
         monitor_ms=wall_ms.get("monitor", nan),
-        total_ms=sum(wall_ms.values()),
+        total_ms=total_ms,
     )
