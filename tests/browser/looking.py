@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,8 @@ _CONTROLS = f"""() => {{ {_PLACE}
   const shown = all.filter(each => each.checkVisibility() && !each.disabled);
   return shown.map(each => [place(each), each.outerHTML.slice(0, 120)]);
 }}"""
-_FOCUSED = f"() => {{ {_PLACE} return place(document.activeElement); }}"
+_FOCUSED = f"""() => {{ {_PLACE} const style = getComputedStyle(document.activeElement);
+  return [place(document.activeElement), style.outlineStyle !== "none" && parseFloat(style.outlineWidth) > 0]; }}"""
 _SERIOUS = """() => axe.run(document, {resultTypes: ["violations"]}).then(found => found.violations
   .filter(each => ["serious", "critical"].includes(each.impact))
   .map(each => [each.id, each.impact, ...each.nodes.slice(0, 5).map(node => node.html.slice(0, 200))]))"""
@@ -39,18 +41,29 @@ def wider_than_its_window(page: Page) -> int:
     return max(0, pixels)
 
 
-def reached_by_tab(page: Page, most: int = 400) -> tuple[list[str], list[str]]:
-    """The controls that the Tab key comes to, in order, and those that it never does."""
+@dataclass(frozen=True)
+class Tour:
+    """Where the Tab key goes: the controls that it comes to, in order; all, as they stand on the page; and those
+    that do not show that they have the focus."""
+
+    reached: list[str]
+    controls: list[str]
+    unseen: list[str]
+
+
+def tour_by_tab(page: Page, most: int = 400) -> Tour:
     controls: dict[str, str] = dict(page.evaluate(_CONTROLS))  # by place: a live page writes its parts anew
     reached: list[str] = []
+    unseen: list[str] = []
     for _ in range(most):
         page.keyboard.press("Tab")
-        at = page.evaluate(_FOCUSED)
+        at, seen = page.evaluate(_FOCUSED)
         if at in controls and at not in reached:
             reached.append(at)
+            unseen += [] if seen else [controls[at]]
         if len(reached) == len(controls):
             break
-    return [controls[at] for at in reached], [text for at, text in controls.items() if at not in reached]
+    return Tour([controls[at] for at in reached], list(controls.values()), unseen)
 
 
 def serious_violations(page: Page, axe: Path) -> list[list[str]]:

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from .installation import Installation
+from .starting import start_by_form
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -23,22 +24,8 @@ def page(browser: Browser, installation: Installation) -> Page:
     return context.new_page()
 
 
-def fill_form(page: Page, run_id: str, **fields: str) -> None:
-    """From the list of runs, as a person goes: until `count`, of the preset tiny."""
-    page.goto("/")
-    page.get_by_role("link", name="Start a run").first.click()
-    page.get_by_label("Preset").select_option("tiny")
-    page.get_by_role("button", name="Take this preset").click()
-    page.get_by_label("Until").select_option("count")
-    page.get_by_label("Id").fill(run_id)
-    page.locator("details.phase", has=page.locator("summary b", has_text="count")).locator("summary").click()
-    for name, value in fields.items():
-        page.locator(f"[id='count.{name}']").fill(value)
-    page.get_by_role("button", name="Start", exact=True).first.click()
-
-
 def test_a_run_is_watched_to_its_end_and_each_phase_has_a_page(page: Page, installation: Installation) -> None:
-    fill_form(page, "watched", step_s=SLOWLY, n="40")
+    start_by_form(page, "watched", "count", {"count.step_s": SLOWLY, "count.n": "40"})
     page.wait_for_url("**/runs/watched")
     page.evaluate("window.stayed = true")
     page.locator("progress").wait_for()  # of `count`, on the way
@@ -58,7 +45,7 @@ def test_a_run_is_watched_to_its_end_and_each_phase_has_a_page(page: Page, insta
 
 
 def test_a_wrong_value_is_told_beside_its_field(page: Page, installation: Installation) -> None:
-    fill_form(page, "wrong", n="0")
+    start_by_form(page, "wrong", "count", {"count.n": "0"})
     field = page.locator("[id='count.n']")
     field.and_(page.locator("[aria-invalid='true']")).wait_for()
     assert field.is_visible()
@@ -72,7 +59,7 @@ def test_a_wrong_value_is_told_beside_its_field(page: Page, installation: Instal
 
 def test_cancelled_while_it_counts_then_resumed_then_compared(page: Page, installation: Installation) -> None:
     installation.start_run("plain")
-    fill_form(page, "stopped", step_s=SLOWLY, n="60", every="1")
+    start_by_form(page, "stopped", "count", {"count.step_s": SLOWLY, "count.n": "60", "count.every": "1"})
     page.locator("progress").wait_for()
     page.get_by_role("button", name="Cancel").click()
     page.locator("#summary .state.cancelled").wait_for()

@@ -93,6 +93,9 @@ ROUTES: dict[str, Scope | None] = {
     "GET /models/{name}": _READ,
     "POST /models/{name}/promote": _PROMOTE,
     "POST /models/{name}/rollback": _PROMOTE,
+    "POST /models/{name}/best": _PROMOTE,
+    "POST /models/{name}/tag": _PROMOTE,
+    "POST /models/{name}/delete": _PROMOTE,
     "GET /play": _READ,
     "POST /play/say": _RUN,  # loads a model into memory and has it speak
     # the seeds' own

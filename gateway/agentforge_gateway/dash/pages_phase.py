@@ -24,6 +24,7 @@ _PARTS = {
     "summary": "phase_summary",
     "figures": "figures",
     "measured": "measured",
+    "samples": "samples",
     "outputs": "outputs",
     "log": "log",
 }
@@ -59,7 +60,7 @@ def _values(view: RunView, name: str) -> dict[str, Any]:
     return {
         "run": view.run,
         "phase": run,
-        "figures": figures_of(Source(run, history, view.place(name))),
+        "figures": figures_of(Source(run, history, view.place(name), planned.config)),
         "samples": list(history.samples),
         "log": [(time, name, level, text) for time, level, text in history.log],
         "config": json.dumps(planned.config, indent=1),

@@ -16,7 +16,7 @@ from agentforge_gateway.access.headers import PAGES
 from agentforge_gateway.models import Progress, State
 
 HEADERS = {"Content-Security-Policy": PAGES, "Cache-Control": "no-store"}  # the guard adds those of every answer
-_MACROS = ("state_badge", "problem", "button", "described", "table", "hidden", "promote")
+_MACROS = ("state_badge", "problem", "button", "described", "table", "hidden", "promote", "refusal")
 _MARKS = {"succeeded": "✓", "reused": "↺", "failed": "✕", "cancelled": "◼", "running": "▶", "cancelling": "…"}
 
 

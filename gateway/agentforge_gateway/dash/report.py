@@ -45,14 +45,14 @@ def report_html(view: RunView) -> str:
 def _chapters(view: RunView) -> Iterator[Chapter]:
     planned = {phase.phase: phase for phase in view.run.plan}
     for number, run in enumerate(view.run.phases):
-        source = Source(run, view.history.phases[run.phase], view.place(run.phase))
+        asked = planned[run.phase].config
+        source = Source(run, view.history.phases[run.phase], view.place(run.phase), asked)
         # Keys of elements are a phase's own; here all phases stand in one page.
         figures = [
             Figure(f"p{number}-{figure.key}", figure.title, figure.caption, figure.plot)
             for figure in figures_of(source)
         ]
-        config = json.dumps(planned[run.phase].config, indent=1)
-        yield Chapter(run, figures, config, _parents(source.place))
+        yield Chapter(run, figures, json.dumps(asked, indent=1), _parents(source.place))
 
 
 def _parents(place: Path) -> list[ArtifactRef]:

@@ -12,6 +12,7 @@ from agentforge_gateway.api_models import RunId
 from agentforge_gateway.dash import report
 from agentforge_gateway.dash.files import static_files
 from agentforge_gateway.dash.pages_compare import compare_router
+from agentforge_gateway.dash.pages_model import model_router
 from agentforge_gateway.dash.pages_models import models_router
 from agentforge_gateway.dash.pages_phase import phase_pages_router
 from agentforge_gateway.dash.pages_play import play_router
@@ -33,6 +34,7 @@ def dash_router(parts: Parts) -> APIRouter:
     router.include_router(compare_router(parts))
     router.include_router(phase_pages_router(parts, views))
     router.include_router(models_router(parts))
+    router.include_router(model_router(parts))
     router.include_router(play_router(parts))
     return router
 

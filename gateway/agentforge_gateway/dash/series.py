@@ -10,7 +10,7 @@ from typing import Any
 from agentforge.kit.records import Record
 
 _LINES = 200  # of log that a page shows
-_SAMPLES = 50
+_SAMPLES = 100  # an evolution of the full preset tells of 51 generations
 
 
 @dataclass(frozen=True, slots=True)

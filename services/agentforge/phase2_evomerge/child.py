@@ -41,3 +41,14 @@ def combinations_of(children: Iterable[Child]) -> list[str]:
     """Those that were made; what gave way to the plain mean is none."""
     origins = [each.origin for each in children]
     return [each["combination"] for each in origins if "combination" in each and "fallback" not in each]
+
+
+def standing(one: Scored) -> dict[str, Any]:
+    """Its objectives as plain JSON, to be told; one with a flaw has none."""
+    terms = one.score.terms
+    if terms.flaw:
+        return {"name": one.name, "flaw": terms.flaw}
+    return {
+        "name": one.name, "fitness": one.fitness, "perplexity": terms.perplexity, "accuracy": terms.accuracy,
+        "flops_per_token": terms.flops_per_token, "bytes": terms.bytes,
+    }  # fmt: skip

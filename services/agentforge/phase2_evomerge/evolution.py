@@ -14,7 +14,7 @@ from torch import Tensor
 
 from agentforge.kit.context import PhaseContext
 from agentforge.kit.measure import Measurement
-from agentforge.phase2_evomerge.child import Child, Scored, best_first, combinations_of
+from agentforge.phase2_evomerge.child import Child, Scored, best_first, combinations_of, standing
 from agentforge.phase2_evomerge.config import EvoMergeConfig
 from agentforge.phase2_evomerge.judge import Judge
 from agentforge.phase2_evomerge.log import EvolutionLog
@@ -151,9 +151,9 @@ class Evolution:
         used = combinations_of(each.child for each in self.population)
         fit = round(self._best.fitness, 6) if math.isfinite(self._best.fitness) else None
         best = {"name": self._best.name, "fitness": fit}
-        self.context.sample(
-            "evomerge/generation", {"generation": self.generation, "best": best, "combinations": used}
-        )
+        models = [standing(each) for each in self.population]
+        told = {"generation": self.generation, "best": best, "combinations": used, "models": models}
+        self.context.sample("evomerge/generation", told)
         self.context.progress(self.generation, self.config.generations, "generations", f"best {self._best.name}")
 
     def _recipe_distance(self, recipes: Sequence[Sequence[float]]) -> float:

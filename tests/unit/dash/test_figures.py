@@ -30,7 +30,7 @@ SAID: dict[str, list[tuple[str, int | None]]] = {
     "quietstar": [("gain", 1), ("gain", 2), ("thinking/hard_loss", None), ("thinking_off/hard_loss", None)],
     "bitnet": [("layer/l1/output_error", None), ("packed/2_bits/whole_file/ratio", None), ("input/accuracy", None)],
     "training": [("difficulty/sums", 1), ("difficulty/sums", 2)],
-    "baking": [("round_score", 1), ("round_score", 2), ("baked/task_accuracy", None)],
+    "baking": [("round_score", 1), ("round_score", 2), ("baked/tool_accuracy", None)],
     "adas": [("performance/int8/decode_p50", None), ("performance/int8/size", None)],
     "compression": [("input/share/mlp", None), ("formats/onnx/size", None), ("accuracy_retention/sums", None)],
 }
@@ -84,6 +84,38 @@ def test_the_family_tree_holds_everybody_once(tmp_path: Path) -> None:
     assert max(nodes["x"]) == 2
 
 
+def standing(name: str, perplexity: float, accuracy: float, size: int = 100) -> dict[str, Any]:
+    costs = {"perplexity": perplexity, "accuracy": accuracy, "flops_per_token": 10.0, "bytes": size}
+    return {"name": name, "fitness": 1.0, **costs}
+
+
+def test_the_front_of_an_evolution_holds_whom_nobody_beats(tmp_path: Path) -> None:
+    generations = [
+        [standing("g0.0", 3.0, 0.5), standing("g0.1", 3.0, 0.5), standing("g0.2", 4.0, 0.5)],
+        [standing("g1.0", 2.0, 0.4), standing("g1.1", 9.0, 0.1, size=50), {"name": "g1.2", "flaw": "no number"}],
+    ]
+    one = source("evomerge", [], tmp_path)
+    for number, models in enumerate([*generations, generations[-1]]):  # a resumed run tells one once more
+        data = {"generation": min(number, 1), "best": {"name": "g0.0", "fitness": 1.0}, "models": models}
+        one.history.feed(
+            {"time": "t", "phase": "evomerge", "sample": {"name": "evomerge/generation", "data": data}}
+        )
+    (figure,) = figures_of(one)
+    check([figure])
+    everybody, front, best = figure.plot["data"]
+    assert sorted(everybody["x"]) == [2.0, 3.0, 3.0, 4.0, 9.0]
+    assert [text.partition(",")[0] for text in front["text"]] == ["g1.0", "g0.0", "g0.1", "g1.1"]  # twins both
+    assert (best["x"], best["y"]) == ([3.0], [0.5])
+    assert "5 models of generations 0 to 1" in figure.caption
+
+
+def test_an_evolution_that_never_told_of_its_models_has_no_front(tmp_path: Path) -> None:
+    one = source("evomerge", [], tmp_path)
+    data = {"generation": 0, "best": {"name": "g0.0", "fitness": 1.0}, "combinations": []}
+    one.history.feed({"time": "t", "phase": "evomerge", "sample": {"name": "evomerge/generation", "data": data}})
+    assert figures_of(one) == []
+
+
 def test_the_pareto_front_marks_the_chosen_one(tmp_path: Path) -> None:
     (tmp_path / "output/report").mkdir(parents=True)
     (tmp_path / "output/report/pareto_front.json").write_text(json.dumps(PARETO))
@@ -100,6 +132,18 @@ def test_figures_of_samples(phase: str, name: str, data: dict[str, Any], tmp_pat
     (figure,) = figures_of(one)
     check([figure])
     assert len(figure.plot["data"][0]["x"]) == 1
+
+
+@pytest.mark.parametrize("budget", [None, 2.5])
+def test_latencies_stand_beside_their_budget(budget: float | None, tmp_path: Path) -> None:
+    said = [("search/chosen/latency_ms", None), ("search/front/4/latency_ms", None)]
+    one = source("adas", said, tmp_path)
+    asked = Source(one.run, one.history, one.place, {"search": {"budgets": {"latency_ms": budget}}})
+    (figure,) = figures_of(asked)
+    check([figure])
+    measured, *limits = figure.plot["data"]
+    assert dict(zip(measured["x"], measured["y"], strict=True)) == {"chosen": 0.25, "candidate 4": 0.375}
+    assert [each["y"] for each in limits] == ([] if budget is None else [[2.5, 2.5]])
 
 
 def test_a_damaged_document_is_no_figure(tmp_path: Path) -> None:

@@ -45,6 +45,7 @@ def test_from_a_run_to_an_alias_and_back(place: Path) -> None:
             listed = await shown(client, "/models")
             assert {"/models/m", "/models/m?version=1.1.0"} <= set(listed.addresses)
             await _names(client)
+            await _tags_and_best(client)
             await _promotions(client)
 
     asyncio.run(story())
@@ -96,8 +97,40 @@ async def _promotions(client: httpx.AsyncClient) -> None:
         await _move(client, "promote", 422, alias=alias, version=version)
     assert "UNKNOWN_ALIAS" in await _move(client, "rollback", 404, alias="never")
     assert "at most 1000" in await _move(client, "promote", 422, alias="x", version="1.0.0", why="w" * 1001)
-    gone = await client.request("DELETE", "/v1/models/m/versions/1.1.0", json={"why": HTML})
-    assert gone.status_code == 200
+    used = await _move(client, "delete", 409, version="1.0.0", why=HTML)
+    assert "VERSION_IN_USE" in used
+    assert "production points to it" in used
+    assert await _move(client, "delete", version="1.1.0", why=HTML) == "/models/m?version=1.1.0"
     page = await client.get("/models/m?version=1.1.0")
     assert HTML not in page.text
     assert "1.1.0 was deleted" in read(page).text
+    assert "VERSION_DELETED" in await _move(client, "delete", 409, version="1.1.0")
+    assert "VERSION_DELETED" in await _move(client, "tag", 409, version="1.1.0", tag="a", value="b")
+    assert "UNKNOWN_VERSION" in await _move(client, "delete", 404, version="7.0.0")
+    await _move(client, "delete", 422, version=HTML)
+    assert "at most 1000" in await _move(client, "delete", 422, version="2.0.0", why="w" * 1001)
+
+
+async def _tags_and_best(client: httpx.AsyncClient) -> None:
+    """Before anything is deleted."""
+    there = {"version": "1.1.0", "tag": HTML, "value": HTML}
+    assert await _move(client, "tag", **there) == "/models/m?version=1.1.0#tags"
+    await _move(client, "tag", version="1.1.0", tag="kept", value="")
+    read(await client.get("/models/m?version=1.1.0"))
+    assert "Remove" not in (await shown(client, "/models/m?version=1.0.0")).text  # another version has no tags
+    wrong = await _move(client, "tag", 422, version="1.1.0", tag="", value="b")
+    assert "at least 1 character" in wrong
+    for fields in ({"tag": "t" * 65}, {"tag": "t", "value": "v" * 257}, {"remove": ""}, {"tag": "a\0"}):
+        assert await _move(client, "tag", 422 if "remove" not in fields else 303, version="1.1.0", **fields)
+    assert await _move(client, "tag", version="1.1.0", remove=HTML)
+    assert (await client.get("/v1/models/m/versions/1.1.0")).json()["tags"] == {"kept": ""}
+    by = {"measurement": "evomerge/best_fitness", "higher": "true"}
+    assert await _move(client, "best", version="1.0.0", **by) == "/models/m?version=1.0.0#best"
+    assert "is at 1.1.0, by the highest evomerge/best_fitness" in (await shown(client, "/models/m")).text
+    assert (await client.get("/v1/models/m/versions/best")).json()["version"] == "1.1.0"
+    await _move(client, "best", measurement=HTML, higher="false")
+    assert "is nowhere: no version has it, by the lowest" in (await shown(client, "/models/m")).text
+    for fields in ({"higher": "perhaps"}, {"measurement": ""}, {"measurement": "m" * 257}):
+        await _move(client, "best", 422, **(by | fields))
+    await _move(client, "best", forget="true")
+    assert (await client.get("/v1/models/m")).json()["best"] is None

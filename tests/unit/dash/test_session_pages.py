@@ -66,6 +66,9 @@ def test_what_a_reader_may_not(place: Path) -> None:
                 "/models",
                 "/models/m/promote",
                 "/models/m/rollback",
+                "/models/m/tag",
+                "/models/m/best",
+                "/models/m/delete",
                 "/play/say",
                 "/runs/r/cancel",
             ):

@@ -278,3 +278,14 @@ def test_a_parent_that_is_called_champion_is_not_taken_for_the_new_one(volume: P
     assert run.weights == plain.weights
     assert run.values("evomerge/champion/fitness") == plain.values("evomerge/champion/fitness")
     assert run.values("evomerge/champion-2/fitness") == plain.values("evomerge/both/fitness")
+
+
+def test_each_generation_tells_what_its_models_scored(run: Merging) -> None:
+    samples = [payload["data"] for name, payload in run.heard if name == "sample"]
+    told = {one["name"]: one for data in samples for one in data["models"]}
+    assert {name: one["fitness"] for name, one in told.items()} == {
+        name: person["fitness"] for name, person in run.people().items()
+    }
+    objectives = ("perplexity", "accuracy", "flops_per_token", "bytes")
+    known = {tuple(one[name] for name in objectives) for one in told.values()}
+    assert {tuple(one[name] for name in objectives) for one in run.record.get("pareto_front", ())} <= known

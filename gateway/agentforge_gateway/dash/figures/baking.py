@@ -17,7 +17,7 @@ def figures(source: Source) -> list[Figure]:
             "Share of the prompted model's answers that were right, and baked.", "round",
         ),
         *together(source, "loss", "Loss", r"baking/((?:\w+/)?\w*loss)", "In training, nats."),
-        *_compared(source, "task_accuracy", "Tasks of tools"),
+        *_compared(source, "tool_accuracy", "Tasks of tools"),
         *_compared(source, "skill_accuracy", "Skills"),
         *_traits(source),
     ]  # fmt: skip

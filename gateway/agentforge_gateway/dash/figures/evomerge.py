@@ -1,12 +1,16 @@
-"""EvoMerge: the fitness of the generations, how different their models are, and where the champion comes from."""
+"""EvoMerge: the fitness of the generations, how different their models are, who beats whom in what fitness sums up,
+and where the champion comes from."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agentforge_gateway.dash.figures.figure import Figure, Source, bars, layout, values
 from agentforge_gateway.dash.figures.lines import together
+
+_MOST_NAMED = 8  # models whose names have room in the picture
+_OBJECTIVES = (("perplexity", 1), ("accuracy", -1), ("flops_per_token", 1), ("bytes", 1))  # 1: the less the better
 
 
 def figures(source: Source) -> list[Figure]:
@@ -24,6 +28,7 @@ def figures(source: Source) -> list[Figure]:
             "Mean over families, selection split.", "generation",
         ),
         *_test(source),
+        *_front(source),
         *_tree(source),
     ]  # fmt: skip
 
@@ -37,6 +42,50 @@ def _test(source: Source) -> list[Figure]:
     caption = f"Mean accuracy over families on the test split: {said}; n = {next(iter(found.values())).n:,}."
     plot = {"data": [bars("accuracy", found)], "layout": layout("", "accuracy")}
     return [Figure("test", "Champion and parents", caption, plot)]
+
+
+def _front(source: Source) -> list[Figure]:
+    """All models that the generations told of, by two of the four objectives; the front is by all four."""
+    told = [each["data"] for each in source.history.samples if each["name"] == "evomerge/generation"]
+    models = {one["name"]: one for each in told for one in each.get("models", ()) if "flaw" not in one}
+    if not models:
+        return []
+    front = _unbeaten(list(models.values()))
+    best = told[-1]["best"]["name"]
+    traces = [
+        _points("all models", list(models.values()), "circle-open"),
+        _points("front", front, "circle"),
+        _points("best by fitness", [models[best]] if best in models else [], "star"),
+    ]
+    caption = (
+        f"{len(models)} models of generations {told[0]['generation']:g} to {told[-1]['generation']:g}, selection "
+        f"split. {len(front)} of them are the front: no other beats them in all of perplexity, accuracy, FLOPs a "
+        f"token and bytes. The best by fitness is {best}."
+    )
+    axes = layout("perplexity", "accuracy", hovermode="closest")
+    axes["xaxis"]["type"] = "log"
+    return [Figure("front", "Pareto front", caption, {"data": traces, "layout": axes})]
+
+
+def _unbeaten(models: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Whom no other equals in everything and beats in something. Sorted, none is beaten by a later one."""
+    front: list[tuple[Mapping[str, Any], list[float]]] = []
+    for costs, _, one in sorted(
+        ([sign * one[name] for name, sign in _OBJECTIVES], place, one) for place, one in enumerate(models)
+    ):
+        beaten = (all(a <= b for a, b in zip(other, costs, strict=True)) and other != costs for _, other in front)
+        if not any(beaten):
+            front.append((one, costs))
+    return [one for one, _ in front]
+
+
+def _points(name: str, models: Sequence[Mapping[str, Any]], symbol: str) -> dict[str, Any]:
+    said = [f"{m['name']}, fitness {m['fitness']:.4g}, {m['flops_per_token']:,.0f} FLOPs a token" for m in models]
+    return {
+        "type": "scatter", "mode": "markers", "name": name, "x": [m["perplexity"] for m in models],
+        "y": [m["accuracy"] for m in models], "text": said, "hoverinfo": "text+x+y",
+        "marker": {"symbol": symbol, "size": 14 if symbol == "star" else 9},
+    }  # fmt: skip
 
 
 def _tree(source: Source) -> list[Figure]:
@@ -53,10 +102,13 @@ def _tree(source: Source) -> list[Figure]:
         for parent in one["parents"]:
             for axis, i in (("x", 0), ("y", 1)):
                 edges[axis] += [place[parent][i], place[name][i], None]
-    shown = [f"{name}, fitness {people[name].get('fitness')}" if name in people else name for name in place]
+    shown = [f"{name}, fitness {_fit(people[name])}" if name in people else name for name in place]
+    few = len(place) <= _MOST_NAMED
     nodes = {
-        "type": "scatter", "mode": "markers", "name": "models", "x": [p[0] for p in place.values()],
-        "y": [p[1] for p in place.values()], "text": shown, "hoverinfo": "text", "marker": {"size": 9},
+        "type": "scatter", "mode": "markers+text" if few else "markers", "name": "models",
+        "x": [p[0] for p in place.values()], "y": [p[1] for p in place.values()], "text": shown,
+        "textposition": ["bottom center" if name in people else "top center" for name in place],
+        "hoverinfo": "text", "marker": {"size": 9}, "cliponaxis": False,
     }  # fmt: skip
     lines = {
         "type": "scatter",
@@ -66,9 +118,17 @@ def _tree(source: Source) -> list[Figure]:
         "hoverinfo": "skip",
     } | edges
     hidden = {"showticklabels": False, "showgrid": False, "zeroline": False}
-    caption = f"The champion's ancestors: {len(people)} models merged from {', '.join(given) or 'the parents'}."
-    plot = {"data": [lines, nodes], "layout": layout("merges from the parents", "", yaxis=hidden)}
-    return [Figure("tree", "Family tree", caption, plot)]
+    caption = f"The champion's ancestors: {len(people)} merged from {', '.join(given) or 'the parents'}."
+    axes = layout("merges from the parents", "", yaxis=hidden)
+    if few:  # room for the names at both sides
+        deepest = max(p[0] for p in place.values())
+        axes["xaxis"] |= {"range": [-0.6 * deepest, 1.6 * deepest], "dtick": 1}
+        axes["yaxis"]["range"] = [-0.7, max(p[1] for p in place.values()) + 0.7]
+    return [Figure("tree", "Family tree", caption, {"data": [lines, nodes], "layout": axes})]
+
+
+def _fit(one: Mapping[str, Any]) -> str:
+    return "none" if one.get("fitness") is None else f"{one['fitness']:.4g}"
 
 
 def _depth(name: str, people: Mapping[str, Any]) -> int:

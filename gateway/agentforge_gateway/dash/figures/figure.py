@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +27,12 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One phase of a run: its state, what it said, and its directory."""
+    """One phase of a run: its state, what it said, its directory, and its config."""
 
     run: PhaseRun
     history: PhaseHistory
     place: Path
+    config: Mapping[str, Any] = field(default_factory=dict)  # what the phase was asked, its preset resolved
 
     def sample(self, name: str) -> Any:
         """The newest sample of the name; None where there is none."""
@@ -82,5 +83,5 @@ def layout(x: str, y: str, **more: Any) -> dict[str, Any]:
         "xaxis": {"title": {"text": x}, "automargin": True},
         "yaxis": {"title": {"text": y if y != "1" else ""}, "automargin": True},
         "margin": {"l": 50, "r": 10, "t": 10, "b": 40},
-        "legend": {"orientation": "h", "y": 1.12},
+        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom"},  # grows upwards where it has two rows
     } | more

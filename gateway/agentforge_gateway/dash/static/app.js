@@ -35,6 +35,20 @@ function drawFigure(element, figure) {
   else if (element.seen === undefined) sight.observe(element);
 }
 
+function keepFigure(place, drawn) {  // the one that is drawn already stays: a new one flickers and leaves the old in memory
+  const old = drawn.get(place.id);
+  if (old) {
+    old.setAttribute("aria-label", place.getAttribute("aria-label"));
+    place.replaceWith(old);
+    drawn.delete(place.id);
+  } else if (figures[place.id]) drawFigure(place, figures[place.id]);
+}
+
+function letGo(element) {
+  sight.unobserve(element);
+  if (window.Plotly) Plotly.purge(element);
+}
+
 addEventListener("beforeprint", () => document.querySelectorAll(".figure").forEach(draw));
 
 const written = {};  // by element id
@@ -59,8 +73,12 @@ function patch(parts) {
     const atEnd = element.scrollTop + element.clientHeight >= element.scrollHeight - 8;
     const focused = element.contains(document.activeElement) ? document.activeElement : null;
     const mark = focused && (focused.id || focused.getAttribute("href") || focused.textContent);
+    const open = [...element.querySelectorAll("details")].map((each) => each.open).reverse();  // newest come first
+    const drawn = new Map([...element.querySelectorAll(".figure")].map((each) => [each.id, each]));
     element.innerHTML = value;  // rendered and escaped by the gateway
-    for (const place of element.querySelectorAll(".figure")) if (figures[place.id]) drawFigure(place, figures[place.id]);
+    [...element.querySelectorAll("details")].reverse().forEach((each, number) => { each.open = open[number] || false; });
+    for (const place of element.querySelectorAll(".figure")) keepFigure(place, drawn);
+    drawn.forEach(letGo);
     if (element.classList.contains("log") && atEnd) element.scrollTop = element.scrollHeight;
     if (mark) {
       for (const candidate of element.querySelectorAll("a, button, input, summary")) {
