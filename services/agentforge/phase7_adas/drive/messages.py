@@ -45,6 +45,11 @@ class Detections:
     """m/s by radar, relative to the sensor's own motion included; NaN without radar."""
     sources_N: Ints
     """Source flags."""
+    depth_N: Floats
+    """How far the centre is believed behind the side that was seen, metres along the line of sight: what is taken
+    for a person and what is taken for a car have that side in common, not the centre."""
+    echo_rad_N: Floats
+    """Bearing from the radar of the echo that told the range rate, to the left of ahead; NaN without radar."""
 
 
 @dataclass(frozen=True)
@@ -160,4 +165,6 @@ class StageTimes:
 def no_detections(t_us: int) -> Detections:
     none: NDArray[np.float64] = np.zeros(0)
     zero: Ints = np.zeros(0, dtype=np.int64)
-    return Detections(t_us, np.zeros((0, 2)), np.zeros((0, 2, 2)), np.zeros((0, 3)), zero, none, none, zero)
+    return Detections(
+        t_us, np.zeros((0, 2)), np.zeros((0, 2, 2)), np.zeros((0, 3)), zero, none, none, zero, none, none
+    )

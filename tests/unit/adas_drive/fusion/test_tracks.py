@@ -21,6 +21,7 @@ def told(t_us: int, xy: Floats, confidence: float = 0.9, rate: float = np.nan) -
     return Detections(
         t_us, xy, np.tile(np.eye(2) * 0.09, (many, 1, 1)), np.tile(CAR, (many, 1)), np.zeros(many, dtype=np.int64),
         np.full(many, confidence), np.full(many, rate), np.full(many, int(Source.RADAR)),
+        np.zeros(many), np.arctan2(xy[:, 1], xy[:, 0]),
     )  # fmt: skip
 
 

@@ -24,7 +24,11 @@ def evidence(many: int, seed: int) -> tuple[Evidence, np.ndarray, np.ndarray]:
     kinds = np.zeros(many, dtype=np.int64)
     heard = np.full(many, 5)
     naive = np.clip(1.0 / (1.0 + np.exp(-features[:, Feature.HEAT])), 1e-6, 1 - 1e-6)
-    return Evidence(plane, one, one, np.ones((many, 3)), kinds, one, sources, features, heard, naive), there, off
+    return (
+        Evidence(plane, one, one, np.ones((many, 3)), kinds, one, one, sources, features, heard, one, plane, naive),
+        there,
+        off,
+    )
 
 
 def test_calibration_error_falls_on_other_candidates() -> None:

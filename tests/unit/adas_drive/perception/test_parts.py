@@ -1,10 +1,19 @@
 """Clusters, links, matching."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from agentforge.kit.rng import Rng
-from agentforge.phase7_adas.drive.perception.boxes import completed, kinds_of, within
+from agentforge.phase7_adas.drive.perception.boxes import (
+    completed,
+    depths,
+    fits,
+    kinds_of,
+    shown_across,
+    within,
+)
 from agentforge.phase7_adas.drive.perception.lidar import Clusters, clusters
 from agentforge.phase7_adas.drive.perception.linking import NONE, camera_to_clusters, echoes_to_bodies
 from agentforge.phase7_adas.drive.perception.matching import NOBODY, match
@@ -104,3 +113,41 @@ def test_a_camera_box_of_doubtful_distance_takes_the_returns_of_one_body() -> No
     found = echoes(returns, np.zeros(6), SPECS.radar)
     body = (np.array([[44.0, 0.0]]), np.array([[4.5, 1.8, 1.5]]), np.array([8.0]))
     assert echoes_to_bodies(found, *body, np.array([SPECS.radar.mount_x_m, 0.0])).tolist() == [0, 0, NONE]
+
+
+def test_who_leaves_the_view_stays_where_it_is() -> None:
+    """Its rear is cut off by the edge of the view: what is missing is behind, not ahead."""
+    for x in (6.0, 3.5, 2.2, 1.4):
+        found = seen((CAR, x, -3.0, 0.0))
+        assert found.cut_N.tolist() == [x < 5.0], x
+        assert found.axes_N2[0] == pytest.approx([1.0, 0.0])
+        xy, _, _ = completed(found, np.array([CAR]), EYE)
+        assert xy[0] == pytest.approx([x, -3.0], abs=0.3), x
+    unaware, _, _ = completed(replace(found, cut_N=np.array([False])), np.array([CAR]), EYE)
+    assert unaware[0, 0] > 3.5  # a car that drives along with us
+
+
+def test_somebody_beside_a_car_makes_it_no_wider() -> None:
+    """Her points and the car's are one cluster."""
+    found = seen((CAR, 9.0, -3.0, 0.0), (PERSON, 9.0, -4.6, 0.0))
+    assert len(found) == 1
+    assert (found.high_N2 - found.low_N2)[0].min() > 2.3
+    xy, _, size = completed(found, kinds_of(found), EYE)
+    assert xy[0] == pytest.approx([9.0, -3.0], abs=0.3)
+    assert size[0, 1] < 2.0
+
+
+def test_near_by_a_glimpse_is_no_car_and_far_away_it_may_be() -> None:
+    near, far = seen((PERSON, 12.0, 1.0, 0.0)), seen((PERSON, 40.0, 1.0, 0.0))
+    assert not fits(near, np.array([CAR])).any()
+    assert fits(near, np.array([PERSON])).all()
+    assert fits(far, np.array([CAR])).all()
+
+
+def test_how_deep_and_how_broad_a_body_shows_itself() -> None:
+    size = np.array([[4.4, 1.8, 1.5]])
+    away, ahead, across = np.array([[20.0, 0.0]]), np.array([[1.0, 0.0]]), np.array([[0.0, 1.0]])
+    assert depths(away, ahead, size) == pytest.approx([2.2])
+    assert depths(away, across, size) == pytest.approx([0.9])
+    assert shown_across(seen((CAR, 30.0, 0.0, 0.0)), EYE[0]) == pytest.approx([1.8], abs=0.4)
+    assert shown_across(seen((CAR, 12.0, -9.0, 0.0)), EYE[0])[0] > 2.5

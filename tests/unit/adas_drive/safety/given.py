@@ -38,7 +38,7 @@ def detections(t_us: int, tick: int, count: int = 1) -> Detections:
     ones = np.ones(count)
     return Detections(
         t_us, xy, np.tile(np.eye(2), (count, 1, 1)), np.tile([4.5, 1.8, 1.5], (count, 1)),
-        np.zeros(count, dtype=np.int64), ones, ones, np.full(count, 7),
+        np.zeros(count, dtype=np.int64), ones, ones, np.full(count, 7), 0 * ones, 0 * ones,
     )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from agentforge.phase7_adas.drive.truth import Floats, Ints
+from agentforge.phase7_adas.drive.truth import Floats, Ints, Kind
 
 PUSH_BY_KIND: Final[Floats] = np.array([1.7, 1.0, 0.6, 0.2])
 """By Kind: white acceleration, m/s2 per square root of hertz: how fast a constant velocity ceases to be one."""
@@ -14,6 +14,8 @@ ACROSS_PART_BY_KIND: Final[Floats] = np.array([0.3, 0.5, 1.0, 1.0])
 """By Kind: part of it across a body's way. What rolls on wheels does not jump aside."""
 ROLLS_MPS: Final = 2.0
 """Slower, a velocity says nothing of which way a body points."""
+SLOW_PART: Final = 0.4
+"""Of a vehicle's push while it is that slow: most of them stand."""
 RATE_SIGMA_MPS: Final = 0.3
 """Of a range rate: the radar's own, and that a body's parts move differently when it turns."""
 
@@ -36,8 +38,9 @@ def pushes(mean_N4: Floats, kind_N: Ints, across_part: Floats) -> Floats:
     speed_N = np.linalg.norm(mean_N4[:, 2:], axis=1)
     unit_N2 = mean_N4[:, 2:] / np.maximum(speed_N, ROLLS_MPS)[:, None]
     part_N = np.where(speed_N > ROLLS_MPS, across_part[kind_N] ** 2, 1.0)[:, None, None]
+    slow_N = np.where((speed_N > ROLLS_MPS) | (kind_N != Kind.VEHICLE), 1.0, SLOW_PART)
     along_N22 = unit_N2[:, :, None] * unit_N2[:, None, :]
-    density_N22: Floats = (PUSH_BY_KIND[kind_N] ** 2)[:, None, None] * (
+    density_N22: Floats = ((PUSH_BY_KIND[kind_N] * slow_N) ** 2)[:, None, None] * (
         part_N * np.eye(2) + (1.0 - part_N) * along_N22
     )
     return density_N22
@@ -66,20 +69,17 @@ def with_position(
     return mean_N4, cov_N44 + gain_N42 @ noise_N22 @ gain_N42.transpose(0, 2, 1), nis_N
 
 
-def range_rate(mean_N4: Floats, radar_4: Floats) -> tuple[Floats, Floats]:
-    """What a radar that moves so would say of each track, and its derivative by the track's state."""
-    away_N2, relative_N2 = mean_N4[:, :2] - radar_4[:2], mean_N4[:, 2:] - radar_4[2:]
-    range_N1 = np.maximum(np.linalg.norm(away_N2, axis=1, keepdims=True), 1.0)
-    unit_N2 = away_N2 / range_N1
-    rate_N1 = (unit_N2 * relative_N2).sum(1, keepdims=True)
-    return rate_N1[:, 0], np.concatenate([(relative_N2 - rate_N1 * unit_N2) / range_N1, unit_N2], axis=1)
+def range_rate(mean_N4: Floats, beam_N2: Floats) -> tuple[Floats, Floats]:
+    """The speed over ground along a radar's beam, which of a rigid body is alike wherever it is hit, and its
+    derivative by the track's state."""
+    return (beam_N2 * mean_N4[:, 2:]).sum(axis=1), np.concatenate([np.zeros_like(beam_N2), beam_N2], axis=1)
 
 
 def with_range_rate(
-    mean_N4: Floats, cov_N44: Floats, rate_N: Floats, radar_4: Floats
+    mean_N4: Floats, cov_N44: Floats, rate_N: Floats, beam_N2: Floats
 ) -> tuple[Floats, Floats, Floats]:
     """As `with_position`, of one degree of freedom; where the rate is NaN nothing changes and the last is NaN."""
-    told_N, slope_N4 = range_rate(mean_N4, radar_4)
+    told_N, slope_N4 = range_rate(mean_N4, beam_N2)
     along_N4 = np.einsum("nij,nj->ni", cov_N44, slope_N4)
     variance_N = (along_N4 * slope_N4).sum(1) + RATE_SIGMA_MPS**2
     off_N = np.where(np.isnan(rate_N), 0.0, rate_N - told_N)

@@ -24,7 +24,7 @@ FASTEST_MPS: Final = 120.0
 
 @dataclass(frozen=True)
 class Measured:
-    """M detections in the world's frame at `t_us`, and where the radar was and how it moved."""
+    """M detections in the world's frame at `t_us`."""
 
     t_us: int
     xy_M2: Floats
@@ -33,10 +33,14 @@ class Measured:
     kind_M: Ints
     confidence_M: Floats
     rate_M: Floats
+    """Over ground, along the radar's beam; NaN without radar."""
     sources_M: Ints
+    depth_M: Floats
+    beam_M2: Floats
+    """Unit vectors of the radar's beam in the world."""
+    sight_M2: Floats
+    """Unit vectors from the ego to them."""
     ego_6: Floats
-    radar_4: Floats
-    """x, y, vx, vy of the radar in the world."""
 
     def __len__(self) -> int:
         return len(self.confidence_M)
@@ -55,29 +59,41 @@ def measured(detections: Detections, ego: Ego, counts: Counter[str]) -> Measured
         counts["detections/too many"] += len(columns[0]) - MOST
         keep = np.sort(np.argsort(-columns[4], kind="stable")[:MOST])
         columns = [column[keep] for column in columns]
-    xy, cov, size, kind, confidence, rate, sources = columns
+    xy, cov, size, kind, confidence, rate, sources, depth, echo = columns
     ego_6 = _moved(ego.state_6, (detections.t_us - ego.t_us) / 1e6)
     sin, cos = math.sin(ego_6[HEADING]), math.cos(ego_6[HEADING])
     turn = np.array([[cos, -sin], [sin, cos]])
     ahead, speed, yaw_rate = SPECS.radar.mount_x_m, ego_6[SPEED], ego_6[YAW_RATE]
     here = ego_6[[X, Y]]
-    radar = np.concatenate([here + turn @ [ahead, 0.0], turn @ np.array([speed, yaw_rate * ahead])])
+    beam = np.nan_to_num(np.stack([np.cos(echo), np.sin(echo)], axis=1))
+    rate = rate + beam @ np.array([speed, yaw_rate * ahead])
+    sight = xy / np.maximum(np.hypot(xy[:, 0], xy[:, 1]), 0.1)[:, None]
     across = xy @ np.array([[0.0, 1.0], [-1.0, 0.0]])
     heading_variance = min(float(ego.cov_66[HEADING, HEADING]), 0.05)
     cov = cov + heading_variance * across[:, :, None] * across[:, None, :]
     return Measured(
         detections.t_us, here + xy @ turn.T, turn @ cov @ turn.T, size, kind.astype(np.int64), confidence, rate,
-        sources.astype(np.int64), ego_6, radar,
+        sources.astype(np.int64), depth, beam @ turn.T, sight @ turn.T, ego_6,
     )  # fmt: skip
 
 
 def _nothing() -> list[Floats]:
-    return [np.zeros((0, *shape)) for shape in ((2,), (2, 2), (3,), (), (), (), ())]
+    return [np.zeros((0, *shape)) for shape in ((2,), (2, 2), (3,), (), (), (), (), (), ())]
 
 
 def _columns(detections: Detections) -> list[Floats] | None:
     d = detections
-    given = (d.xy_N2, d.cov_N22, d.size_N3, d.kind_N, d.confidence_N, d.range_rate_N, d.sources_N)
+    given = (
+        d.xy_N2,
+        d.cov_N22,
+        d.size_N3,
+        d.kind_N,
+        d.confidence_N,
+        d.range_rate_N,
+        d.sources_N,
+        d.depth_N,
+        d.echo_rad_N,
+    )
     try:
         columns = [np.array(column, dtype=np.float64) for column in given]
     except (TypeError, ValueError):
@@ -88,7 +104,7 @@ def _columns(detections: Detections) -> list[Floats] | None:
 
 
 def _plausible(columns: list[Floats]) -> NDArray[np.bool_]:
-    xy, cov, size, kind, confidence, rate, sources = columns
+    xy, cov, size, kind, confidence, rate, sources, depth, echo = columns
     with np.errstate(invalid="ignore", over="ignore"):
         variance = cov[:, [0, 1], [0, 1]]
         shared = cov[:, 0, 1] * cov[:, 1, 0]
@@ -96,7 +112,12 @@ def _plausible(columns: list[Floats]) -> NDArray[np.bool_]:
         good &= np.all((variance > SIGMA_FLOOR_M**2 / 100) & (variance < SIGMA_CEILING_M**2), axis=1)
         good &= (shared >= 0) & (shared < variance.prod(1)) & (cov[:, 0, 1] == cov[:, 1, 0])
         good &= (kind >= 0) & (kind < len(Kind)) & (confidence >= 0) & (confidence <= 1)
-        good &= (sources >= 0) & (sources < 16) & (np.isnan(rate) | (np.abs(rate) <= FASTEST_MPS))
+        good &= (depth >= 0) & (depth <= 30.0)
+        good &= (
+            (sources >= 0)
+            & (sources < 16)
+            & (np.isnan(rate) | ((np.abs(rate) <= FASTEST_MPS) & (np.abs(echo) <= math.pi)))
+        )
     cov[good] += np.eye(2) * SIGMA_FLOOR_M**2
     told: NDArray[np.bool_] = good
     return told

@@ -110,6 +110,7 @@ def _detected(t_us: int, truth_N4: Floats, stream: Stream, rng: np.random.Genera
         t_us, xy, (sigma_N**2)[:, None, None] * np.eye(2), np.tile(CAR, (many, 1)),
         np.full(many, int(Kind.VEHICLE)), true_part / (true_part + false_part),
         np.concatenate([rate, rng.normal(0, 6, false)]), np.full(many, int(Source.RADAR | Source.LIDAR)),
+        np.zeros(many), np.arctan2(xy[:, 1], xy[:, 0]),
     )  # fmt: skip
 
 

@@ -8,18 +8,21 @@ from dataclasses import dataclass, fields
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from agentforge.phase7_adas.drive.fusion.assign import costs_NM, pairs
+from agentforge.phase7_adas.drive.fusion.doubles import doubles
 from agentforge.phase7_adas.drive.fusion.kinematics import (
     ACROSS_PART_BY_KIND,
     ahead,
+    inverse_22,
     with_position,
     with_range_rate,
 )
 from agentforge.phase7_adas.drive.fusion.measured import Measured
 from agentforge.phase7_adas.drive.fusion.visibility import visible
 from agentforge.phase7_adas.drive.messages import Source, Tracks
-from agentforge.phase7_adas.drive.truth import Floats, Ints, Kind
+from agentforge.phase7_adas.drive.truth import HEADING, Floats, Ints, Kind
 
 CONFIRMED, TOLD, DEAD = 0.9, 0.5, 0.02
 """Existence that confirms a track, below which a confirmed one is not told of, and at which it is dropped."""
@@ -29,8 +32,10 @@ ODDS_LIMIT: Final = 5.0
 BORN_LIMIT: Final = 0.6
 BORN_DISCOUNT: Final = 2.5
 """Log odds: most real things have a track already, so what no track took is more often false than others."""
-LIKELY, UNLIKELY = 3.0, -1.0
+LIKELY, UNLIKELY = 1.5, -1.0
 """Bounds on what the place of a detection adds to the log odds of its track."""
+DOUBTFUL: Final = 0.3
+"""A detection told with less speaks for no track: of a body that is there, it is often a second one."""
 CLUTTER_PER_M2: Final = 2e-3
 UNSEEN: Final = 0.1
 """Log odds lost with a look that could not see it; one that should have costs by how often it was seen so far."""
@@ -42,6 +47,13 @@ UNSURE_M: Final = 4.0
 MOST: Final = 128
 RECENT_US: Final = 500_000
 BORN_SPEED_BY_KIND: Final[Floats] = np.array([8.0, 4.0, 1.5, 1.0])
+BESIDE_M: Final = 0.5
+DOUBLE_LOOKS: Final = 4
+BORN_ACROSS: Final = 0.15
+"""Of it, across the ego's way, for vehicles: they keep to the road."""
+SILENT_PART: Final = 0.25
+STANDS_MPS, STANDS_SQUARED = 1.0, 6.0
+"""A velocity that is smaller and cannot be told from none is told as none."""
 KIND_MEMORY: Final = 0.9
 SIZE_GAIN: Final = 0.15
 FLAGS: Final = np.array([int(source) for source in (Source.CAMERA, Source.RADAR, Source.LIDAR, Source.V2X)])
@@ -68,6 +80,10 @@ class Rows:
     confirmed: Ints
     source_us: Ints
     """When each of FLAGS last supported it."""
+    depth: Floats
+    """From the side that is seen to the middle, along the line of sight."""
+    inside: Ints
+    """Looks in a row in which it lay in the body of a surer one."""
 
     def __len__(self) -> int:
         return len(self.id)
@@ -98,6 +114,7 @@ def no_rows() -> Rows:
     return Rows(
         none, np.zeros((0, 4)), np.zeros((0, 4, 4)), np.zeros((0, 3)), np.zeros((0, len(Kind))), np.zeros(0),
         none, none, none, np.zeros(0), none, np.zeros((0, len(FLAGS)), dtype=np.int64),
+        np.zeros(0), none,
     )  # fmt: skip
 
 
@@ -117,12 +134,12 @@ class Bank:
             self.counts["detections/out of order" if seen.t_us < self.t_us else "detections/repeated"] += 1
             return
         self._predict(seen.t_us)
-        cost_NM, squared_NM = costs_NM(self.rows.mean, self.rows.cov, self.rows.kind, seen)
+        cost_NM, squared_NM = costs_NM(self.rows.mean, self.rows.cov, self.rows.kind, self.rows.depth, seen)
         row, column = pairs(cost_NM)
         self._miss(row, seen)
         self._hit(row, column, seen)
         self._bear(column, squared_NM, seen)
-        self._bury(seen.t_us)
+        self._bury(seen.t_us, doubles(self.rows, seen.ego_6[:2]))
 
     def _predict(self, t_us: int) -> None:
         if self.t_us is not None:
@@ -140,16 +157,26 @@ class Bank:
         rows.rate = rows.rate + RATE_GAIN * looked_N * (~missed - rows.rate)
 
     def _hit(self, row: Ints, column: Ints, seen: Measured) -> None:
-        hit, cov = self.rows.at(row), seen.cov_M22[column]
+        hit, xy_N2, cov = self.rows.at(row), seen.xy_M2[column], seen.cov_M22[column]
+        sight_N2, kind = seen.sight_M2[column], hit.kind
+        other = kind != seen.kind_M[column]
+        xy_N2 = xy_N2 + (other * (hit.depth - seen.depth_M[column]))[:, None] * sight_N2
         spread = np.linalg.det(hit.cov[:, :2, :2] + cov)
-        hit.mean, hit.cov, self.nis = with_position(hit.mean, hit.cov, seen.xy_M2[column], cov)
-        hit.mean, hit.cov, _ = with_range_rate(hit.mean, hit.cov, seen.rate_M[column], seen.radar_4)
+        hit.mean, hit.cov, self.nis = with_position(hit.mean, hit.cov, xy_N2, cov)
+        hit.mean, hit.cov, _ = with_range_rate(hit.mean, hit.cov, seen.rate_M[column], seen.beam_M2[column])
         place = -np.log(2 * math.pi * CLUTTER_PER_M2) - np.log(spread) / 2 - self.nis / 2
         told = np.clip(seen.confidence_M[column], 0.02, 0.98)
-        hit.odds = np.minimum(hit.odds + np.log(told / (1 - told)) + np.clip(place, UNLIKELY, LIKELY), ODDS_LIMIT)
+        speaks = np.log(told / (1 - told)) + np.clip(place, UNLIKELY, LIKELY)
+        speaks = np.where(told < DOUBTFUL, np.minimum(speaks, 0.0), speaks)
+        hit.odds = np.minimum(hit.odds + speaks, ODDS_LIMIT)
         hit.votes = KIND_MEMORY * hit.votes
         hit.votes[np.arange(len(row)), seen.kind_M[column]] += told
-        hit.size = hit.size + SIZE_GAIN * (seen.size_M3[column] - hit.size)
+        # taken for another kind from now on: the side that is seen stays where it is, and the middle goes
+        now = hit.kind != kind
+        hit.mean[:, :2] += (now * (seen.depth_M[column] - hit.depth))[:, None] * sight_N2
+        hit.depth = np.where(~other | now, seen.depth_M[column], hit.depth)
+        gain = np.where(now, 1.0, np.where(other, 0.0, SIZE_GAIN))
+        hit.size = hit.size + gain[:, None] * (seen.size_M3[column] - hit.size)
         hit.seen_us[:] = seen.t_us
         hit.hits = hit.hits + 1
         supported = (seen.sources_M[column, None] & FLAGS) > 0
@@ -164,23 +191,25 @@ class Bank:
         free[column] = False
         if len(self.rows):
             away_NM = np.linalg.norm(seen.xy_M2[None] - self.rows.mean[:, None, :2], axis=2)
-            inside_NM = (away_NM < self.rows.size[:, :2].max(1)[:, None] / 2) & (self.rows.confirmed[:, None] > 0)
+            reach_N = self.rows.size[:, :2].max(1) / 2 + BESIDE_M
+            inside_NM = (away_NM < reach_N[:, None]) & (self.rows.confirmed[:, None] > 0)
             free &= ~inside_NM.any(axis=0)
         free[np.flatnonzero(free)[max(0, MOST - len(self.rows)) :]] = False
         self.rows = self.rows.joined(self.born(np.flatnonzero(free), seen))
 
     def born(self, index: Ints, seen: Measured) -> Rows:
-        """New rows: along the line of sight the velocity is the radar's, across it anything of the kind's size."""
+        """New rows: the velocity is what the radar leaves of any of the kind's size, a vehicle's most likely along
+        the ego's own way."""
         many, kind = len(index), seen.kind_M[index]
-        away = seen.xy_M2[index] - seen.radar_4[:2]
-        unit = away / np.maximum(np.linalg.norm(away, axis=1, keepdims=True), 1.0)
-        told = ~np.isnan(seen.rate_M[index])
-        along = np.where(told, np.nan_to_num(seen.rate_M[index]) + unit @ seen.radar_4[2:], 0.0)
-        wide = (BORN_SPEED_BY_KIND[kind] ** 2)[:, None, None]
-        sight = unit[:, :, None] * unit[:, None, :]
-        cov = np.zeros((many, 4, 4))
-        cov[:, :2, :2] = seen.cov_M22[index]
-        cov[:, 2:, 2:] = wide * np.eye(2) - np.where(told[:, None, None], (wide - 0.25) * sight, 0.0)
+        mean, cov = np.zeros((many, 4)), np.zeros((many, 4, 4))
+        mean[:, :2], cov[:, :2, :2] = seen.xy_M2[index], seen.cov_M22[index]
+        ahead = np.array([math.cos(seen.ego_6[HEADING]), math.sin(seen.ego_6[HEADING])])
+        # a radar that hears others and not this one says that it is a part of something, or slow, or nothing
+        silent = np.isnan(seen.rate_M[index]) & (~np.isnan(seen.rate_M)).any()
+        wide = ((BORN_SPEED_BY_KIND[kind] * np.where(silent, SILENT_PART, 1.0)) ** 2)[:, None, None]
+        rolls = np.where(kind == Kind.VEHICLE, BORN_ACROSS**2, 1.0)[:, None, None]
+        cov[:, 2:, 2:] = wide * (rolls * np.eye(2) + (1.0 - rolls) * np.outer(ahead, ahead))
+        mean, cov, _ = with_range_rate(mean, cov, seen.rate_M[index], seen.beam_M2[index])
         likely = np.clip(seen.confidence_M[index], 0.02, BORN_LIMIT)
         odds = np.log(likely / (1 - likely)) - BORN_DISCOUNT
         votes = np.full((many, len(Kind)), 0.01)
@@ -188,10 +217,9 @@ class Bank:
         t_us = np.full(many, seen.t_us)
         supported = (seen.sources_M[index, None] & FLAGS) > 0
         return Rows(
-            self.new_ids(many), np.concatenate([seen.xy_M2[index], along[:, None] * unit], axis=1), cov,
-            seen.size_M3[index], votes, odds, t_us, t_us.copy(),
-            np.ones(many, dtype=np.int64), np.full(many, FIRST_RATE),
-            np.zeros(many, dtype=np.int64), np.where(supported, seen.t_us, NEVER_US),
+            self.new_ids(many), mean, cov, seen.size_M3[index], votes, odds, t_us, t_us.copy(),
+            np.ones(many, dtype=np.int64), np.full(many, FIRST_RATE), np.zeros(many, dtype=np.int64),
+            np.where(supported, seen.t_us, NEVER_US), seen.depth_M[index].copy(), np.zeros(many, dtype=np.int64),
         )  # fmt: skip
 
     def new_ids(self, many: int) -> Ints:
@@ -199,11 +227,13 @@ class Bank:
         self._next_id += many
         return ids
 
-    def _bury(self, t_us: int) -> None:
+    def _bury(self, t_us: int, double_N: NDArray[np.bool_]) -> None:
         rows = self.rows
         spread = np.sqrt(np.maximum(rows.cov[:, 0, 0], rows.cov[:, 1, 1]))
         alive = (rows.existence >= DEAD) & (t_us - rows.seen_us <= LONGEST_UNSEEN_US) & (spread <= UNSURE_M)
         alive &= np.isfinite(rows.mean).all(axis=1)
+        rows.inside = np.where(double_N, rows.inside + 1, 0)
+        alive &= rows.inside < DOUBLE_LOOKS
         self.counts["tracks/dropped"] += int((~alive).sum())
         self.rows = rows.at(alive)
 
@@ -212,6 +242,9 @@ class Bank:
         rows = self.rows.at((self.rows.confirmed > 0) & (self.rows.existence >= TOLD))
         dt_s = 0.0 if self.t_us is None else min(max((t_us - self.t_us) / 1e6, 0.0), 1.0)
         mean, cov = ahead(rows.mean, rows.cov, rows.kind, dt_s, self._across_part)
+        speed_2 = np.einsum("ni,nij,nj->n", mean[:, 2:], inverse_22(cov[:, 2:, 2:])[0], mean[:, 2:])
+        stands = (speed_2 < STANDS_SQUARED) & (np.hypot(mean[:, 2], mean[:, 3]) < STANDS_MPS)
+        mean = np.where(stands[:, None] & [False, False, True, True], 0.0, mean)
         sources = ((t_us - rows.source_us <= RECENT_US) * FLAGS).sum(axis=1).astype(np.int64)
         return Tracks(
             t_us, rows.id, mean, cov, rows.size, rows.kind, rows.existence, sources,

@@ -127,5 +127,5 @@ def _born(bank: Bank, told: list[Neighbour], mean_M4: Floats, sigma_M: Floats, t
     at = np.full(many, t_us)
     return Rows(
         bank.new_ids(many), mean_M4, _cov(sigma_M), size, votes, np.full(many, BORN_ODDS), at, at.copy(), none,
-        np.full(many, FIRST_RATE), none.copy(), source_us,
+        np.full(many, FIRST_RATE), none.copy(), source_us, size[:, 0] / 2, none.copy(),
     )  # fmt: skip

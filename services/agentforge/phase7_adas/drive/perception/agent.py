@@ -58,6 +58,7 @@ class Perception:
         return Detections(
             given.t_us, evidence.xy_N2[kept], covariance(spread)[kept], evidence.size_N3[kept],
             evidence.kind_N[kept], confidence[kept], evidence.rate_N[kept], evidence.sources_N[kept],
+            evidence.depth_N[kept], evidence.echo_N[kept],
         )  # fmt: skip
 
     def evidence(self, given: Sight) -> Evidence | None:
@@ -103,7 +104,7 @@ class Perception:
         """Boxes stand along their own axes, so middles move and axes turn."""
         if not isinstance(reading, LidarReading):
             return None
-        seen = clusters(reading.points_N4)
+        seen = clusters(reading.points_N4, spec=self.specs.lidar)
         axes, xy = turned(seen.axes_N2, ego, age_s), compensated(seen.xy_N2, ego, age_s)
         along = np.stack([(xy * axes).sum(axis=1), xy[:, 1] * axes[:, 0] - xy[:, 0] * axes[:, 1]], axis=1)
         half = (seen.high_N2 - seen.low_N2) / 2

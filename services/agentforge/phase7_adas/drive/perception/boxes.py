@@ -14,7 +14,10 @@ WALL_M = 2.6
 """A longer side is a vehicle's length, not its width."""
 LONGEST_M = np.array([np.inf, 2.8, 1.6, np.inf])
 """Of what shows of a body, by kind; a person's points and those of a neighbour may be one cluster."""
+GLIMPSE_M, GLIMPSE_WITHIN_M = 0.8, 25.0
 INSIDE_M = 0.35
+CAR_WIDE_M, LORRY_LONG_M = 2.3, 6.5
+"""A vehicle that is shorter is no wider."""
 END_M = 1.3
 """A wider cluster may be a car's end; so may a cyclist who crosses, and is then told as a car by lidar alone."""
 
@@ -32,10 +35,12 @@ def kinds_of(found: Clusters) -> Ints:
 
 
 def fits(found: Clusters, kind_N: Ints) -> NDArray[np.bool_]:
-    """(kinds, clusters): whether the cluster is small enough for the kind."""
+    """(kinds, clusters): whether the cluster is small enough for the kind; near by, large enough for a vehicle."""
     longest = (found.high_N2 - found.low_N2).max(axis=1, initial=0.0)
-    small: NDArray[np.bool_] = longest[None] <= LONGEST_M[kind_N][:, None]
-    return small
+    near = np.hypot(found.xy_N2[:, 0], found.xy_N2[:, 1]) < GLIMPSE_WITHIN_M
+    vehicle = (kind_N == Kind.VEHICLE)[:, None]
+    good: NDArray[np.bool_] = (longest <= LONGEST_M[kind_N][:, None]) & ~(vehicle & near & (longest < GLIMPSE_M))
+    return good
 
 
 def within(
@@ -58,6 +63,7 @@ def completed(found: Clusters, kind_N: Ints, sensor_xy_2: Floats) -> tuple[Float
     first = np.where(extent.max(axis=1, initial=0.0) > WALL_M, extent[:, 0] >= extent[:, 1], True)
     small = usual[:, 0] < WALL_M
     first = np.where(small, extent[:, 0] >= extent[:, 1], first)
+    first |= found.cut_N & ~small  # who passes by goes as the ego goes, whatever is left to be seen
     least = np.where(first[:, None], usual[:, [0, 1]], usual[:, [1, 0]])
     axes = found.axes_N2
     own = np.stack([axes @ sensor_xy_2, axes[:, 0] * sensor_xy_2[1] - axes[:, 1] * sensor_xy_2[0]], axis=1)
@@ -65,7 +71,16 @@ def completed(found: Clusters, kind_N: Ints, sensor_xy_2: Floats) -> tuple[Float
     side = np.where(own < found.low_N2, 1.0, np.where(own > found.high_N2, -1.0, 0.0))
     middle = (found.low_N2 + found.high_N2) / 2
     # a flat end shows its whole width: only the depth is unknown; a glimpse of a side shows neither
-    middle = middle + side * missing / 2 * (np.abs(middle - own) > extent / 2 + 0.5)
+    shows = np.abs(middle - own) > extent / 2 + 0.5
+    # what is cut off lies behind the edge of the view, whatever side is seen
+    side[found.cut_N, 0], shows[found.cut_N, 0] = -1.0, True
+    middle = middle + side * missing / 2 * shows
+    wide = np.where(first, extent[:, 1], extent[:, 0])
+    merged = (kind_N == Kind.VEHICLE) & (wide > CAR_WIDE_M) & (extent.max(axis=1, initial=0.0) < LORRY_LONG_M)
+    beyond = np.where(merged, wide - usual[:, 1], 0.0)  # somebody stands at its far side
+    across = np.stack([~first, first], axis=1)
+    middle = middle - side * across * beyond[:, None] / 2
+    extent = extent - across * beyond[:, None]
     xy = np.stack(
         [
             middle[:, 0] * axes[:, 0] - middle[:, 1] * axes[:, 1],
@@ -77,3 +92,23 @@ def completed(found: Clusters, kind_N: Ints, sensor_xy_2: Floats) -> tuple[Float
     length, width = np.where(first, full[:, 0], full[:, 1]), np.where(first, full[:, 1], full[:, 0])
     heading = np.where(first[:, None], axes, np.stack([-axes[:, 1], axes[:, 0]], axis=1))
     return xy, heading, np.stack([length, width, np.maximum(found.top_N, 0.3)], axis=1)
+
+
+def depths(away_N2: Floats, heading_N2: Floats, size_N3: Floats) -> Floats:
+    """How far a box reaches from its middle towards who looks, by where it is from there."""
+    sight = away_N2 / np.maximum(np.hypot(away_N2[:, 0], away_N2[:, 1]), 0.1)[:, None]
+    along = np.abs((sight * heading_N2).sum(axis=1))
+    across = np.abs(sight[:, 1] * heading_N2[:, 0] - sight[:, 0] * heading_N2[:, 1])
+    made: Floats = along * size_N3[:, 0] / 2 + across * size_N3[:, 1] / 2
+    return made
+
+
+def shown_across(found: Clusters, sensor_x_m: float) -> Floats:
+    """What is seen of each across the line of sight, metres."""
+    away = found.xy_N2 - [sensor_x_m, 0.0]
+    sight = away / np.maximum(np.hypot(away[:, 0], away[:, 1]), 0.1)[:, None]
+    along = np.abs((sight * found.axes_N2).sum(axis=1))
+    across = np.abs(sight[:, 1] * found.axes_N2[:, 0] - sight[:, 0] * found.axes_N2[:, 1])
+    extent = found.high_N2 - found.low_N2
+    made: Floats = across * extent[:, 0] + along * extent[:, 1]
+    return made

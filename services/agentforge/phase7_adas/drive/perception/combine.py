@@ -8,7 +8,16 @@ from enum import IntEnum
 import numpy as np
 
 from agentforge.phase7_adas.drive.messages import Source
-from agentforge.phase7_adas.drive.perception.boxes import USUAL, completed, fits, kinds_of, within
+from agentforge.phase7_adas.drive.perception.boxes import (
+    END_M,
+    USUAL,
+    completed,
+    depths,
+    fits,
+    kinds_of,
+    shown_across,
+    within,
+)
 from agentforge.phase7_adas.drive.perception.detector import HEAT_FLOOR, Told
 from agentforge.phase7_adas.drive.perception.lidar import Clusters
 from agentforge.phase7_adas.drive.perception.linking import NONE, camera_to_clusters, echoes_to_bodies
@@ -58,10 +67,16 @@ class Evidence:
     size_N3: Floats
     kind_N: Ints
     rate_N: Floats
+    echo_N: Floats
+    """Bearing of the echo that told the rate, from the radar."""
     sources_N: Ints
     features_NF: Floats
     heard_N: Ints
     """Source flags of the sensors that said anything that can be used: silence counts only of these."""
+    depth_N: Floats
+    """From the side that was seen to the middle, along the line of sight."""
+    doubtful_N2: Floats
+    """Standard deviation of the middle along the body, besides the others; a vector."""
     naive_N: Floats
     """What one would say without calibration: heat, and fixed numbers for lidar and radar, as if independent."""
 
@@ -76,6 +91,10 @@ STRONG_DB = 25.0
 """A return that stands still and is this strong is told as a vehicle."""
 NAIVE_LIDAR, NAIVE_RADAR = 0.7, 0.4
 DOUBLE_M = 4.0
+WHOLE_M = 0.12
+"""Across the line of sight, of a vehicle whose end or side is seen as a whole."""
+CUT_M = 1.5
+"""Doubt of where along its length the middle of a body is that goes on beyond the edge of the view."""
 BODY_MPS = 6.0
 """A body may have gone this much while its reading came; radar tells the part along the line of sight."""
 
@@ -112,11 +131,16 @@ def combine(
         )
         made.sources[:many] = _LIDAR
         lengthy = np.where(kind == Kind.VEHICLE, 0.5, 0.2)
-        made.radial[:many], made.tangent[:many] = lengthy, 0.15 + 0.3 * lengthy
+        whole = (kind == Kind.VEHICLE) & (shown_across(given.lidar, lidar_x_m) > END_M)
+        made.radial[:many], made.tangent[:many] = lengthy, np.where(whole, WHOLE_M, 0.15 + 0.3 * lengthy)
+        made.doubtful[:many] = CUT_M * given.lidar.cut_N[:, None] * made.heading[:many]
+        made.depth[:many] = depths(made.xy[:many] - [lidar_x_m, 0.0], made.heading[:many], made.size[:many])
         _tell_lidar(made, given.lidar, many)
         part = within(lidar_xy, made.xy[:many], made.heading[:many], made.size[:many], kind, given.lidar.points_N)
         # a person whom the camera shows there stands before the car; a second car in a car does not
         made.part[:many] = part & ((box[:many] == NONE) | (kind == Kind.VEHICLE))
+        # the last of a car at the edge of the view is no person
+        made.part[:many] |= given.lidar.cut_N & (kind != Kind.VEHICLE)
     if told is not None:
         _tell_camera(made, told, camera_xy, box, many, eye)
     if given.radar is not None:
@@ -130,9 +154,10 @@ class _Building:
     def __init__(self, many: int) -> None:
         self.xy, self.size = np.zeros((many, 2)), np.zeros((many, 3))
         self.heading, self.part = np.zeros((many, 2)), np.zeros(many, dtype=bool)
-        self.radial, self.tangent = np.zeros(many), np.zeros(many)
+        self.radial, self.tangent, self.depth = np.zeros(many), np.zeros(many), np.zeros(many)
         self.kind, self.sources = np.zeros(many, dtype=np.int64), np.zeros(many, dtype=np.int64)
-        self.rate, self.ground = np.full(many, np.nan), np.zeros(many)
+        self.doubtful = np.zeros((many, 2))
+        self.rate, self.echo, self.ground = np.full(many, np.nan), np.full(many, np.nan), np.zeros(many)
         self.features = np.zeros((many, len(Feature)))
         self.doubt = np.ones(many)
 
@@ -164,6 +189,7 @@ def _tell_camera(made: _Building, told: Told, xy_N2: Floats, box: Ints, many: in
     made.xy[alone] = xy_N2[which]
     made.kind[alone] = told.kind_N[which]
     made.size[alone] = USUAL[told.kind_N[which]]
+    made.depth[alone] = made.size[alone, 0] / 2
     made.radial[alone] = told.far_sigma_N[which]
     made.tangent[alone] = np.maximum(0.3 * told.half_angle_N[which], 0.003) * told.far_N[which] + 0.1
 
@@ -184,7 +210,7 @@ def _tell_radar(made: _Building, found: Echoes, radar_x_m: float, many: int) -> 
     best, ground = order[start], found.ground_N[order[start]]
     moves = np.abs(ground) > MOVES_MPS
     made.sources[body] |= _RADAR
-    made.rate[body], made.ground[body] = found.rate_N[best], ground
+    made.rate[body], made.echo[body], made.ground[body] = found.rate_N[best], found.azimuth_N[best], ground
     made.features[body, _SNR] = found.snr_N[best] / 10.0
     made.features[body, _RETURNS] = np.log(count)
     made.features[body, _MOVES] = moves
@@ -199,8 +225,9 @@ def _tell_radar(made: _Building, found: Echoes, radar_x_m: float, many: int) -> 
     shown = np.arctan2(made.xy[placed, 1], made.xy[placed, 0] - radar_x_m)
     angle = np.where(placed >= fresh, azimuth[body >= many], shown)
     vehicle = made.kind[placed] == Kind.VEHICLE
-    depth = nearest + np.where(vehicle, made.size[placed, 0] / 2, 0.25)
-    made.xy[placed] = eye + depth[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    made.depth[placed] = np.where(vehicle, made.size[placed, 0] / 2, 0.25)
+    far = nearest + made.depth[placed]
+    made.xy[placed] = eye + far[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
     made.radial[placed] = np.where(vehicle, 1.0, 0.4)
 
 
@@ -226,7 +253,8 @@ def _finished(made: _Building, given: Given, eye: Floats, camera_half_view: floa
     heard = np.full(len(whole), _heard(given), dtype=np.int64)
     return Evidence(
         xy[whole], radial[whole], tangent[whole], made.size[whole], made.kind[whole], made.rate[whole],
-        made.sources[whole], features[whole], heard, naive[whole],
+        made.echo[whole], made.sources[whole], features[whole], heard, made.depth[whole], made.doubtful[whole],
+        naive[whole],
     )  # fmt: skip
 
 
@@ -253,7 +281,9 @@ def covariance(evidence: Evidence) -> Floats:
     along, across = evidence.radial_N**2, evidence.tangent_N**2
     shared = (along - across) * cos * sin
     one, two = along * cos**2 + across * sin**2, along * sin**2 + across * cos**2
-    return np.stack([np.stack([one, shared], axis=1), np.stack([shared, two], axis=1)], axis=1)
+    told = np.stack([np.stack([one, shared], axis=1), np.stack([shared, two], axis=1)], axis=1)
+    made: Floats = told + evidence.doubtful_N2[:, :, None] * evidence.doubtful_N2[:, None]
+    return made
 
 
 def told_places(told: Told, eye_x_m: float, ego_6: Floats, seconds: float) -> Floats:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agentforge.kit.errors import DataLoss, NotFound
+from agentforge.phase7_adas.drive.onnx_file import checked, session
 from agentforge.phase7_adas.drive.perception.targets import (
     CLASSES,
     FAR_UNIT_M,
@@ -54,37 +51,16 @@ class Told:
 
 def load(path: Path = WEIGHTS) -> bytes:
     """The file's bytes, if they are what its json says."""
-    side = path.with_suffix(".json")
-    for each in (path, side):
-        if not each.is_file():
-            raise NotFound(
-                f"the detector's file {each.name} is missing",
-                reason="DETECTOR_MISSING",
-                field=str(each),
-                next_step="Make it: python -m agentforge.phase7_adas.drive.perception.remake --out DIR.",
-            )
-    made = path.read_bytes()
-    if hashlib.sha256(made).hexdigest() != json.loads(side.read_text()).get("sha256"):
-        raise DataLoss(
-            f"{path.name} is not what {side.name} says",
-            reason="DETECTOR_DIGEST",
-            field=str(path),
-            next_step="Restore both from the repository, or make them anew with perception.remake.",
-        )
-    return made
+    return checked(path, ("DETECTOR_MISSING", "DETECTOR_DIGEST"), "agentforge.phase7_adas.drive.perception.remake")
 
 
 class Detector:
     def __init__(self, path: Path = WEIGHTS, spec: CameraSpec = SPECS.camera) -> None:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self._session: Any = onnxruntime.InferenceSession(load(path), options, providers=["CPUExecutionProvider"])
+        self._session = session(load(path))
         self.spec = spec
         self.distance_sigma = 0.12
         """Relative; near the horizon a pixel's worth of metres is added."""
+        self.tell(np.zeros(spec.shape, dtype=np.uint8))  # the first look lays out memory: not in a tick
 
     def tell(self, image_HW: NDArray[np.uint8]) -> Told:
         maps = self._session.run(None, {"picture": cropped(image_HW)[None, None]})[0][0]
@@ -94,7 +70,7 @@ class Detector:
 def decode(maps_CHW: NDArray[np.float32], spec: CameraSpec, distance_sigma: float) -> Told:
     """Peaks of each class's heat over their eight neighbours; of boxes that overlap, the hottest stays."""
     heat = maps_CHW[: len(CLASSES)]
-    layer, row, column = np.nonzero((heat >= LEAST_HEAT) & (heat >= _neighbours(heat)))
+    layer, row, column = _peaks(heat)
     warm = heat[layer, row, column].astype(np.float64)
     order = np.argsort(-warm, kind="stable")[:MOST]
     layer, row, column, warm = layer[order], row[order], column[order], warm[order]
@@ -114,12 +90,18 @@ def decode(maps_CHW: NDArray[np.float32], spec: CameraSpec, distance_sigma: floa
     return Told(edges, (left + right) / 2, (left - right) / 2, far, np.maximum(sigma, 0.5), kinds, warm)
 
 
-def _neighbours(heat_CHW: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The largest of each place and its eight neighbours."""
-    padded = np.pad(heat_CHW, ((0, 0), (1, 1), (1, 1)))
-    rows = np.maximum(np.maximum(padded[:, :-2], padded[:, 1:-1]), padded[:, 2:])
-    most: NDArray[np.float32] = np.maximum(np.maximum(rows[:, :, :-2], rows[:, :, 1:-1]), rows[:, :, 2:])
-    return most
+def _peaks(heat_CHW: NDArray[np.float32]) -> tuple[Ints, Ints, Ints]:
+    """Layers, rows and columns of what is warm, and no cooler than its eight neighbours."""
+    layers, rows, columns = heat_CHW.shape
+    warm = np.flatnonzero(heat_CHW >= LEAST_HEAT)
+    padded = np.zeros((layers, rows + 2, columns + 2), dtype=heat_CHW.dtype)
+    padded[:, 1:-1, 1:-1] = heat_CHW
+    layer, row, column = np.unravel_index(warm, heat_CHW.shape)
+    here = (layer * (rows + 2) + row + 1) * (columns + 2) + column + 1
+    beside = np.add.outer(np.arange(-1, 2) * (columns + 2), np.arange(-1, 2)).ravel()
+    around = padded.ravel().take(here[:, None] + beside)
+    top = around[:, 4] >= around.max(axis=1, initial=0.0)
+    return layer[top], row[top], column[top]
 
 
 def _best(edges_N4: Floats) -> NDArray[np.intp]:
@@ -128,11 +110,12 @@ def _best(edges_N4: Floats) -> NDArray[np.intp]:
         return np.zeros(0, dtype=np.intp)
     low = np.maximum(edges_N4[:, None, :2], edges_N4[None, :, :2])
     top = np.minimum(edges_N4[:, None, 2:], edges_N4[None, :, 2:])
-    shared = np.prod(np.maximum(top - low, 0.0), axis=2)
-    area = np.prod(edges_N4[:, 2:] - edges_N4[:, :2], axis=1)
+    both = np.maximum(top - low, 0.0)
+    shared = both[..., 0] * both[..., 1]
+    area = shared.diagonal()
     over = shared / (area[:, None] + area[None] - shared + 1e-9) > OVERLAP
     kept = np.ones(len(edges_N4), dtype=bool)
-    for each in range(len(edges_N4)):
+    for each in np.flatnonzero(np.triu(over, 1).any(axis=1)):
         if kept[each]:
             kept[each + 1 :] &= ~over[each, each + 1 :]
     return np.nonzero(kept)[0]
