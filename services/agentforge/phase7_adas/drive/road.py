@@ -10,6 +10,8 @@ import numpy as np
 from agentforge.phase7_adas.drive.truth import Floats
 
 STEP_M = 0.5
+_EVERY = 20
+_AROUND = np.arange(-_EVERY, _EVERY + 1)
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,13 @@ class Road:
         y = np.concatenate([[0.0], np.cumsum(np.sin(middle) * STEP_M)])
         return s, np.stack([x, y], axis=1), heading, curvature
 
+    @cached_property
+    def _coarse(self) -> tuple[Floats, Floats, Floats, Floats]:
+        """x and y of every _EVERY-th point of the line, and of all of them."""
+        _, xy, _, _ = self._line
+        x, y = np.ascontiguousarray(xy.T)
+        return x[::_EVERY].copy(), y[::_EVERY].copy(), x, y
+
     def heading(self, s_N: Floats) -> Floats:
         """Of the reference line; before its beginning and behind its end the road goes straight on."""
         s, _, heading, _ = self._line
@@ -76,12 +85,20 @@ class Road:
 
     def to_road(self, xy_N2: Floats) -> tuple[Floats, Floats]:
         """s and d of points: the nearest point of the line, then the foot on its tangent."""
-        s, line, heading, _ = self._line
-        every = 20
-        coarse = np.argmin(((xy_N2[:, None] - line[None, ::every]) ** 2).sum(-1), axis=1) * every
-        window = np.clip(coarse[:, None] + np.arange(-every, every + 1), 0, len(s) - 1)
-        best = np.argmin(((xy_N2[:, None] - line[window]) ** 2).sum(-1), axis=1)
+        s, _, heading, _ = self._line
+        coarse_x, coarse_y, line_x, line_y = self._coarse
+        x, y = xy_N2[:, :1], xy_N2[:, 1:2]
+        window = _squared(x - coarse_x, y - coarse_y).argmin(axis=1)[:, None] * _EVERY + _AROUND
+        window = np.minimum(np.maximum(window, 0, out=window), len(s) - 1, out=window)
+        best = _squared(x - line_x.take(window), y - line_y.take(window)).argmin(axis=1)
         near = window[np.arange(len(window)), best]
-        away = xy_N2 - line[near]
-        cos, sin = np.cos(heading[near]), np.sin(heading[near])
-        return s[near] + away[:, 0] * cos + away[:, 1] * sin, away[:, 1] * cos - away[:, 0] * sin
+        dx, dy, turn = x[:, 0] - line_x.take(near), y[:, 0] - line_y.take(near), heading.take(near)
+        cos, sin = np.cos(turn), np.sin(turn)
+        return s.take(near) + dx * cos + dy * sin, dy * cos - dx * sin
+
+
+def _squared(dx: Floats, dy: Floats) -> Floats:
+    dx *= dx
+    dy *= dy
+    dx += dy
+    return dx

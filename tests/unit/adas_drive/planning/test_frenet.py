@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from agentforge.phase7_adas.drive.planning.agent import sampled
 from agentforge.phase7_adas.drive.planning.frenet import beside
@@ -17,6 +18,12 @@ def test_places_by_newton_are_the_road_s_own() -> None:
     assert np.abs(back_s - s).max() < 0.15
     assert np.abs(back_d - d).max() < 0.05
     assert np.abs(line.to_world(s, d) - BENT.to_world(s, d)).max() < 0.02
+    for row, (x, y) in enumerate(BENT.to_world(s, d)[:40].tolist()):
+        alone_s, alone_d, heading, bend = line.foot(x, y, float(s[row]) + 8.0)
+        assert (alone_s, alone_d) == pytest.approx((back_s[row], back_d[row]), abs=1e-5)
+        assert (heading, bend) == pytest.approx(
+            (line.heading(s[row : row + 1])[0], line.curvature(s[row : row + 1])[0]), abs=0.02
+        )
 
 
 def test_a_state_beside_the_line_and_back() -> None:

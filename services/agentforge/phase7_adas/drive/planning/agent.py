@@ -7,9 +7,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from agentforge.phase7_adas.drive.agent import PLANNING_MS, Scene
-from agentforge.phase7_adas.drive.messages import PLAN_STEP_S, PLAN_STEPS, Command, Mode, Plan
+from agentforge.phase7_adas.drive.messages import (
+    PLAN_ACCEL,
+    PLAN_HEADING,
+    PLAN_SPEED,
+    PLAN_STEP_S,
+    PLAN_STEPS,
+    Command,
+    Mode,
+    Plan,
+)
 from agentforge.phase7_adas.drive.planning import follow
-from agentforge.phase7_adas.drive.planning.collision import contacts
 from agentforge.phase7_adas.drive.planning.cost import Wishes, costs
 from agentforge.phase7_adas.drive.planning.emergency import stop
 from agentforge.phase7_adas.drive.planning.frenet import Beside, beside, driven
@@ -18,14 +26,14 @@ from agentforge.phase7_adas.drive.planning.lattice import (
     follows,
     lattice,
     sideways,
-    speeds,
-    stops,
+    speeds_and_stops,
     with_last,
 )
 from agentforge.phase7_adas.drive.planning.limits import refusals
 from agentforge.phase7_adas.drive.planning.line import Line, line_of
 from agentforge.phase7_adas.drive.planning.obstacles import TIMES_J, Obstacles, obstacles
 from agentforge.phase7_adas.drive.planning.polynomials import Batch, together
+from agentforge.phase7_adas.drive.planning.search import cheapest
 from agentforge.phase7_adas.drive.planning.settings import BY_MODE, EGO_LENGTH_M, Settings
 from agentforge.phase7_adas.drive.planning.wishes import envelope, lane_speeds, leads
 from agentforge.phase7_adas.drive.truth import SPEED, Floats, X, Y
@@ -102,12 +110,8 @@ class Planning:
         if last is None or not 0 < since <= OLDEST_S:
             near = float(line.road.to_road(ego_6[None, [X, Y]])[0][0])
             return beside(line, ego_6, near), None
-        s = last.along.at(np.array([[since]]))
-        d = last.across.at(s.x_CJ)
-        planned = Beside(
-            np.array([s.x_CJ[0, 0], s.v_CJ[0, 0], s.a_CJ[0, 0]]),
-            np.array([d.x_CJ[0, 0], d.v_CJ[0, 0], d.a_CJ[0, 0]]),
-        )
+        along = last.along.state(since)
+        planned = Beside(np.array(along), np.array(last.across.state(along[0])))
         measured = beside(line, ego_6, float(planned.along_3[0]))
         off = np.abs(measured.along_3 - planned.along_3)
         if off[0] > NEAR_S_M or off[1] > NEAR_MPS or abs(measured.across_3[0] - planned.across_3[0]) > NEAR_D_M:
@@ -128,25 +132,26 @@ def _choose(
     brings_to_rest = given.mode == Mode.MINIMAL_RISK
     ends = _ends(road.lane_width_m, own, lane_now, only_here=brings_to_rest)
     across = with_last(sideways(start, ends, float(start.along_3[1])), last.across if last else None)
-    if brings_to_rest:
-        along = with_last(stops(start.along_3), last.along if last else None)
-    else:
-        follow_up = follows(start.along_3, [one for one in ahead if one is not None], EGO_LENGTH_M / 2, by)
-        fresh = together(speeds(start.along_3, max(free_mps, 0.5)), stops(start.along_3), follow_up)
-        along = with_last(fresh, last.along if last else None)
+    fresh = speeds_and_stops(start.along_3, None if brings_to_rest else max(free_mps, 0.5))
+    followed = [one for one in ahead if one is not None]
+    if followed and not brings_to_rest:
+        fresh = together(fresh, follows(start.along_3, followed, EGO_LENGTH_M / 2, by))
+    along = with_last(fresh, last.along if last else None)
     made = lattice(line, along, across)
-    found = contacts(made, ego_s, ego_d, around, by)
-    tests = {"collision": np.isfinite(found.hit_at_AB), **refusals(made, road, by)}
-    refused = {name: int(broken.sum()) for name, broken in tests.items()}
-    bad = np.logical_or.reduce(list(tests.values()))
-    last_d = float(last.across.at((last.across.from_C + last.across.long_C)[:, None]).x_CJ[0, 0]) if last else None
-    wish = np.interp(made.s.x_CJ, places, allowed)
+    tests = refusals(made, road, by)
+    bad = np.zeros((len(along), len(across)), dtype=bool)
+    for broken in tests.values():
+        bad |= broken
+    last_d = float(last.across.ends()[0]) if last else None
     if brings_to_rest:
-        wish = np.broadcast_to(np.maximum(start.along_3[1] - CALM_MPS2 * TIMES_J, 0.0), wish.shape)
+        wish = np.maximum(start.along_3[1] - CALM_MPS2 * TIMES_J, 0.0)[:, None]
+    else:
+        wish = np.interp(made.s_JA, places, allowed)
     wishes = Wishes(wish, lane_speeds(ahead, ego_s, free_mps, by), route, last_d)
-    cost = np.where(bad, np.inf, costs(made, found, road, wishes))
-    best = int(np.argmin(cost))
-    row, column = divmod(best, cost.shape[1])
+    least = np.where(bad, np.inf, costs(made, road, wishes))
+    cost, hits = cheapest(made, least, ego_s, ego_d, around, by)
+    refused = {"collision": hits} | {name: int(np.count_nonzero(broken)) for name, broken in tests.items()}
+    row, column = divmod(int(np.argmin(cost)), cost.shape[1])
     if not np.isfinite(cost[row, column]):
         brake, aside, _ = stop(line, start, around, by, hardest=False)
         return _Chosen(brake, aside, False, cost.size, refused, float("nan"))
@@ -162,15 +167,16 @@ def _ends(width_m: float, own: int, here: int, only_here: bool) -> Floats:
 
 def sampled(line: Line, along: Batch, across: Batch) -> tuple[Floats, Floats]:
     """Plan.states_T5 and the path's curvature of one motion."""
-    s = along.at(TIMES_T.reshape(1, -1))
-    d = across.at(s.x_CJ)
-    bend = line.curvature(s.x_CJ)
-    speed_s = np.maximum(s.v_CJ, 0.0)
-    body = driven(bend, speed_s, s.a_CJ, d.x_CJ, d.v_CJ, d.a_CJ)
-    xy = line.to_world(s.x_CJ[0], d.x_CJ[0])
-    heading = line.heading(s.x_CJ[0]) + body.turn_CJ[0]
-    states = np.stack([xy[:, 0], xy[:, 1], heading, body.speed_CJ[0], body.accel_CJ[0]], axis=1)
-    return states, body.curvature_CJ[0]
+    s = along.over(TIMES_T)
+    s_T = s.x_JC[:, 0]
+    d = across.over(s_T)
+    bend = line.curvature(s_T)
+    body = driven(bend, np.maximum(s.v_JC[:, 0], 0.0), s.a_JC[:, 0], d.x_JC[:, 0], d.v_JC[:, 0], d.a_JC[:, 0])
+    states = np.empty((PLAN_STEPS, 5))
+    states[:, :2] = line.to_world(s_T, d.x_JC[:, 0])
+    states[:, PLAN_HEADING] = line.heading(s_T) + body.turn
+    states[:, PLAN_SPEED], states[:, PLAN_ACCEL] = body.speed, body.accel
+    return states, body.curvature
 
 
 def _refuse_garbage(given: Scene) -> None:

@@ -36,7 +36,7 @@ WEIGHTS = Weights()
 
 @dataclass(frozen=True)
 class Wishes:
-    wish_AJ: Floats
+    wish_JA: Floats
     """Speed that could be driven at each place that the ways along reach."""
     lane_mps: Floats
     """What each lane of the ego's way allows in the next seconds."""
@@ -46,19 +46,31 @@ class Wishes:
     """Where the last plan ended."""
 
 
-def costs(lattice: Lattice, found: Contacts, road: Road, wishes: Wishes, weights: Weights = WEIGHTS) -> Floats:
-    """(A, B)."""
-    body, s = lattice.body, lattice.s
-    over = s.v_CJ - wishes.wish_AJ
-    along = weights.slow * np.maximum(-over, 0.0).mean(axis=1) + weights.fast * np.maximum(over, 0.0).mean(axis=1)
-    along += weights.accel * (s.a_CJ**2).mean(axis=1) + weights.jerk * (s.j_CJ**2).mean(axis=1)
-    bent = (body.curvature_CJ - lattice.bend_AJ[:, None]) * body.speed_CJ**2
-    pair = weights.side * (bent**2).mean(axis=2)
-    across = _across(lattice, road, wishes, weights)
-    middle = np.abs(lattice.d_ABJ - lattice.end_B[None, :, None]).mean(axis=2) * 0.2
+def costs(lattice: Lattice, road: Road, wishes: Wishes, weights: Weights = WEIGHTS) -> Floats:
+    """(A, B), of everything but who is near: what a candidate costs at least."""
+    body, steps = lattice.body, len(lattice.s_JA)
+
+    def mean(of: Floats) -> Floats:
+        return np.asarray(of.sum(axis=0) / steps)
+
+    over = lattice.v_JA - wishes.wish_JA
+    along = weights.slow * mean(np.maximum(-over, 0.0)) + weights.fast * mean(np.maximum(over, 0.0))
+    along += weights.accel * mean(lattice.a_JA**2) + weights.jerk * mean(lattice.jerk_JA**2)
+    bent = body.curvature - lattice.bend_JA[..., None]
+    bent *= body.speed * body.speed
+    bent *= bent
+    cost = weights.side * mean(bent)
+    cost += along[:, None]
+    cost += _across(lattice, road, wishes, weights)
+    off = lattice.d_JAB - lattice.end_B
+    cost += mean(np.abs(off, out=off)) * 0.2
+    return cost
+
+
+def near_costs(found: Contacts, weights: Weights = WEIGHTS) -> Floats:
+    """(A, B), never negative."""
     near = weights.short * found.short_AB + weights.unsafe * found.unsafe_AB + weights.beside * found.beside_AB
-    near += weights.risk * found.risk_AB
-    return np.asarray(along[:, None] + pair + across[None] + middle + near)
+    return np.asarray(near + weights.risk * found.risk_AB)
 
 
 def _across(lattice: Lattice, road: Road, wishes: Wishes, weights: Weights) -> Floats:

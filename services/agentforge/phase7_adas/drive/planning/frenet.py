@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,44 +23,65 @@ class Beside:
 
 
 def beside(line: Line, ego_6: Floats, near_s: float) -> Beside:
-    s_1, d_1 = line.to_road(ego_6[None, [X, Y]], np.array([near_s]))
-    bend = float(line.curvature(s_1)[0])
-    turn = turned(float(ego_6[HEADING] - line.heading(s_1)[0]))
+    s, d, heading, bend = line.foot(float(ego_6[X]), float(ego_6[Y]), near_s)
+    turn = turned(float(ego_6[HEADING]) - heading)
     turn = min(max(turn, -STEEPEST_RAD), STEEPEST_RAD)
-    squeeze = max(1.0 - bend * float(d_1[0]), 0.2)
-    slope = squeeze * np.tan(turn)
+    cos, tan = math.cos(turn), math.tan(turn)
+    squeeze = max(1.0 - bend * d, 0.2)
+    slope = squeeze * tan
     speed = max(float(ego_6[SPEED]), 0.0)
-    curvature = float(ego_6[YAW_RATE]) / speed if speed > 2.0 else bend / squeeze * np.cos(turn)
-    slope_change = squeeze / np.cos(turn) ** 2 * (
-        curvature * squeeze / np.cos(turn) - bend
-    ) - bend * slope * np.tan(turn)
-    part = np.cos(turn) / squeeze
-    along = np.array([s_1[0], speed * part, float(ego_6[ACCEL]) * part])
-    return Beside(along, np.array([d_1[0], slope, slope_change]))
+    curvature = float(ego_6[YAW_RATE]) / speed if speed > 2.0 else bend / squeeze * cos
+    slope_change = squeeze / cos**2 * (curvature * squeeze / cos - bend) - bend * slope * tan
+    along = np.array([s, speed * cos / squeeze, float(ego_6[ACCEL]) * cos / squeeze])
+    return Beside(along, np.array([d, slope, slope_change]))
 
 
 def turned(angle: float) -> float:
-    return float(np.arctan2(np.sin(angle), np.cos(angle)))
+    return math.atan2(math.sin(angle), math.cos(angle))
 
 
 @dataclass(frozen=True)
 class Driven:
-    """What C motions mean for the body, at J instants."""
+    """What motions mean for the body, at the instants that they were asked for."""
 
-    turn_CJ: Floats
+    turn: Floats
     """Heading less the road's."""
-    speed_CJ: Floats
-    accel_CJ: Floats
-    curvature_CJ: Floats
+    speed: Floats
+    accel: Floats
+    curvature: Floats
 
 
-def driven(bend_CJ: Floats, sv_CJ: Floats, sa_CJ: Floats, d_CJ: Floats, d1_CJ: Floats, d2_CJ: Floats) -> Driven:
-    """From s', s'' and d and its derivatives by s; the change of the line's own curvature is left out."""
-    squeeze = np.maximum(1.0 - bend_CJ * d_CJ, 0.2)
-    tan = d1_CJ / squeeze
-    long = np.sqrt(1.0 + tan**2)  # 1 / cos of the turn
-    speed = sv_CJ * squeeze * long
-    curvature = ((d2_CJ + bend_CJ * d1_CJ * tan) / (long**2 * squeeze) + bend_CJ) / (long * squeeze)
-    change = long * (squeeze * tan * (curvature * squeeze * long - bend_CJ) - bend_CJ * d1_CJ)
-    accel = sa_CJ * squeeze * long + sv_CJ**2 * change
+def driven(bend: Floats, sv: Floats, sa: Floats, d: Floats, d1: Floats, d2: Floats) -> Driven:
+    """From s', s'' and d and its derivatives by s; the change of the line's own curvature is left out.
+
+    Arrays of any shapes that broadcast to that of `d`. The products are in place: this runs over all candidates.
+    """
+    squeeze = bend * d
+    np.subtract(1.0, squeeze, out=squeeze)
+    np.maximum(squeeze, 0.2, out=squeeze)
+    tan = d1 / squeeze
+    long = tan * tan
+    long += 1.0
+    np.sqrt(long, out=long)  # 1 / cos of the turn
+    squared = long * long
+    bent = bend * d1
+    curvature = bent * tan
+    curvature += d2
+    squared *= squeeze
+    curvature /= squared
+    curvature += bend
+    stretch = long * squeeze
+    curvature /= stretch
+    change = curvature * squeeze
+    change *= long
+    change -= bend
+    change *= squeeze * tan
+    change -= bent
+    change *= long
+    change *= sv * sv
+    accel = sa * squeeze
+    accel *= long
+    accel += change
+    speed = sv * squeeze
+    speed *= long
     return Driven(np.arctan(tan), speed, accel, curvature)

@@ -9,35 +9,40 @@ import numpy as np
 from agentforge.phase7_adas.drive.planning.frenet import Beside, Driven, driven
 from agentforge.phase7_adas.drive.planning.line import Line
 from agentforge.phase7_adas.drive.planning.obstacles import TIMES_J
-from agentforge.phase7_adas.drive.planning.polynomials import Batch, Motion1, quartic, quintic, together
+from agentforge.phase7_adas.drive.planning.polynomials import Batch, quartic, quintic, together
 from agentforge.phase7_adas.drive.planning.settings import Settings
-from agentforge.phase7_adas.drive.truth import Floats
+from agentforge.phase7_adas.drive.truth import Floats, Ints
 
 SPEED_PARTS = (0.0, 0.3, 0.55, 0.8, 1.0)
-HORIZONS_S = (1.5, 3.0, 5.0)
-FOLLOW_S = (2.0, 3.5, 5.0, 7.0)
-BRAKES_MPS2 = (1.5, 2.5, 4.0, 5.5, 7.5)
+HORIZONS_S = np.array([1.5, 3.0, 5.0])
+FOLLOW_S = np.array([2.0, 3.5, 5.0, 7.0])
+BRAKES_MPS2 = np.array([1.5, 2.5, 4.0, 5.5, 7.5])
 """Greatest deceleration of the stops."""
 OFFSETS_M = (-0.45, 0.0, 0.45)
 """About the middle of a lane."""
-LENGTHS_S = (2.5, 4.5)
-SHORTEST_M = (10.0, 22.0)
+LENGTHS_S = np.array([2.5, 4.5])
+SHORTEST_M = np.array([10.0, 22.0])
 
 
 @dataclass(frozen=True)
 class Lattice:
-    """A ways along, B ways across, J instants (TIMES_J). Arrays (A, B, J) are of all pairs."""
+    """A ways along, B ways across, J instants (TIMES_J). Arrays (J, A, B) are of all pairs: instants come first, so
+    that what is asked of all of them is asked of whole rows."""
 
-    along: Batch
-    across: Batch
     end_B: Floats
     """Where each way across ends, d."""
-    s: Motion1
-    d_ABJ: Floats
-    d1_ABJ: Floats
-    d2_ABJ: Floats
+    s_JA: Floats
+    v_JA: Floats
+    a_JA: Floats
+    jerk_JA: Floats
+    d_JAB: Floats
     body: Driven
-    bend_AJ: Floats
+    bend_JA: Floats
+
+    def rows(self, a: Ints) -> Lattice:
+        """Of these ways along alone."""
+        cut = {name: value[:, a] for name, value in vars(self).items() if name not in ("end_B", "body")}
+        return Lattice(end_B=self.end_B, body=Driven(*(one[:, a] for one in vars(self.body).values())), **cut)
 
 
 @dataclass(frozen=True)
@@ -47,32 +52,33 @@ class Lead:
     rear_s: float
     speed_mps: float
 
-
-def speeds(start_3: Floats, target_mps: float) -> Batch:
-    """To a part of the wanted speed, and to the present one, in several horizons."""
-    targets = sorted(
-        {round(part * target_mps, 3) for part in SPEED_PARTS} | {round(min(start_3[1], target_mps), 3)}
-    )
-    end, long = np.meshgrid(np.array(targets), np.array(HORIZONS_S), indexing="ij")
-    return quartic(start_3, np.stack([end.ravel(), np.zeros(end.size)], axis=1), long.ravel())
+    def gap(self, by: Settings) -> float:
+        """Wanted behind it at its own speed."""
+        speed = np.array([self.speed_mps])
+        return float(wanted_gap(speed, speed, by)[0])
 
 
-def stops(start_3: Floats) -> Batch:
-    """The deceleration of a quartic to standstill has its peak at 1.5 v / T."""
-    long = np.maximum(1.5 * start_3[1] / np.array(BRAKES_MPS2), 0.4)
-    return quartic(start_3, np.zeros((len(long), 2)), long)
+def speeds_and_stops(start_3: Floats, target_mps: float | None) -> Batch:
+    """To a part of the wanted speed, and to the present one, in several horizons; and to standstill, for which
+    alone no speed is wanted. The deceleration of a quartic to standstill has its peak at 1.5 v / T.
+    """
+    to_rest = np.maximum(1.5 * start_3[1] / BRAKES_MPS2, 0.4)
+    targets = set()
+    if target_mps is not None:
+        targets = {round(part * target_mps, 3) for part in SPEED_PARTS} | {round(min(start_3[1], target_mps), 3)}
+    count = len(targets) * len(HORIZONS_S)
+    end = np.zeros((count + len(to_rest), 2))
+    end[:count, 0] = np.repeat(sorted(targets), len(HORIZONS_S))
+    return quartic(start_3, end, np.concatenate([HORIZONS_S] * len(targets) + [to_rest]))
 
 
 def follows(start_3: Floats, leads: list[Lead], half_m: float, by: Settings) -> Batch:
     """To the wanted distance behind each lead at its speed."""
-    count = len(leads) * len(FOLLOW_S)
-    end, long = np.zeros((count, 3)), np.tile(np.array(FOLLOW_S), len(leads))
+    end = np.zeros((len(leads), len(FOLLOW_S), 3))
     for row, lead in enumerate(leads):
-        rows = slice(row * len(FOLLOW_S), (row + 1) * len(FOLLOW_S))
-        wanted = wanted_gap(np.array([lead.speed_mps]), np.array([lead.speed_mps]), by)[0]
-        end[rows, 0] = lead.rear_s + lead.speed_mps * long[rows] - wanted - half_m
-        end[rows, 1] = lead.speed_mps
-    return quintic(start_3, end, long)
+        end[row, :, 0] = lead.rear_s + lead.speed_mps * FOLLOW_S - lead.gap(by) - half_m
+        end[row, :, 1] = lead.speed_mps
+    return quintic(start_3, end.reshape(-1, 3), np.concatenate([FOLLOW_S[:0]] + [FOLLOW_S] * len(leads)))
 
 
 def wanted_gap(ego_mps: Floats, lead_mps: Floats, by: Settings) -> Floats:
@@ -82,32 +88,30 @@ def wanted_gap(ego_mps: Floats, lead_mps: Floats, by: Settings) -> Floats:
 def needed_gap(ego_mps: Floats, lead_mps: Floats, by: Settings) -> Floats:
     """What is needed if the lead brakes with all it has."""
     lead = np.maximum(lead_mps, 0.0)
-    ego = ego_mps * by.response_s + ego_mps**2 / (2 * by.ego_brake_mps2)
-    return np.maximum(ego - lead**2 / (2 * by.lead_brake_mps2), 0.0)
+    ego = ego_mps * by.response_s + ego_mps * ego_mps / (2 * by.ego_brake_mps2)
+    return np.maximum(ego - lead * lead / (2 * by.lead_brake_mps2), 0.0)
 
 
 def sideways(start: Beside, ends_d: Floats, speed_mps: float) -> Batch:
     """Across the road by length of road, so that who stops does not slide sideways."""
-    lengths = np.maximum(np.array(LENGTHS_S) * speed_mps, np.array(SHORTEST_M))
-    end, long = np.meshgrid(ends_d, lengths, indexing="ij")
-    ends = np.zeros((end.size, 3))
-    ends[:, 0] = end.ravel()
-    return quintic(start.across_3, ends, long.ravel(), begin=float(start.along_3[0]))
+    lengths = np.maximum(LENGTHS_S * speed_mps, SHORTEST_M)
+    ends = np.zeros((len(ends_d) * len(lengths), 3))
+    ends[:, 0] = np.repeat(ends_d, len(lengths))
+    return quintic(start.across_3, ends, np.concatenate([lengths] * len(ends_d)), begin=float(start.along_3[0]))
 
 
 def lattice(line: Line, along: Batch, across: Batch) -> Lattice:
-    s = along.at(TIMES_J.reshape(1, -1))
-    wide, deep = len(along), len(across)
-    # (B, A * J): the ways across at the places that the ways along reach
-    d = across.at(s.x_CJ.reshape(1, -1))
-    shape = (deep, wide, len(TIMES_J))
-    d_ABJ, d1_ABJ, d2_ABJ = (
-        np.ascontiguousarray(one.reshape(shape).swapaxes(0, 1)) for one in (d.x_CJ, d.v_CJ, d.a_CJ)
+    s = along.over(TIMES_J)
+    # (J * A, B): the ways across at the places that the ways along reach
+    d = across.over(s.x_JC.ravel())
+    shape = (*s.x_JC.shape, len(across))
+    d_JAB = d.x_JC.reshape(shape)
+    bend = line.curvature(s.x_JC)
+    body = driven(
+        bend[..., None], s.v_JC[..., None], s.a_JC[..., None], d_JAB, d.v_JC.reshape(shape), d.a_JC.reshape(shape)
     )
-    bend = line.curvature(s.x_CJ)
-    body = driven(bend[:, None], s.v_CJ[:, None], s.a_CJ[:, None], d_ABJ, d1_ABJ, d2_ABJ)
-    end = across.at((across.from_C + across.long_C)[:, None]).x_CJ[:, 0]
-    return Lattice(along, across, end, s, d_ABJ, d1_ABJ, d2_ABJ, body, bend)
+    jerk = along.jerk_over(TIMES_J)
+    return Lattice(across.ends(), s.x_JC, s.v_JC, s.a_JC, jerk, d_JAB, body, bend)
 
 
 def with_last(fresh: Batch, last: Batch | None) -> Batch:

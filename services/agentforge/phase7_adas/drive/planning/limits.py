@@ -20,23 +20,28 @@ def own_way_m(road: Road) -> float:
 
 def refusals(lattice: Lattice, road: Road, by: Settings) -> dict[str, Bools]:
     """By limit: which pairs (A, B) break it. From beyond a limit it must be possible to come back."""
-    body, s = lattice.body, lattice.s
-    shape = lattice.d_ABJ.shape[:2]
-    bent = np.abs(body.curvature_CJ)
-    side = bent * body.speed_CJ**2
-    accel = (body.accel_CJ.max(axis=2) > by.most_accel_mps2 + 0.05) | (
-        body.accel_CJ.min(axis=2) < -by.most_brake_mps2 - 0.5
+    body = lattice.body
+    shape = lattice.d_JAB.shape[1:]
+    bent = np.abs(body.curvature)
+    side = body.speed * body.speed
+    side *= bent
+    sharp = side.max(axis=0) > np.maximum(by.most_side_mps2, side[0] + 0.1)
+    hard = (body.accel.max(axis=0) > by.most_accel_mps2 + 0.05) | (
+        body.accel.min(axis=0) < -by.most_brake_mps2 - 0.5
     )
-    sharp = side.max(axis=2) > np.maximum(by.most_side_mps2, side[..., 0] + 0.1)
-    wide = HALF_WIDE + by.kerb_gap_m + HALF_LONG * np.abs(body.turn_CJ)
-    out = np.maximum(wide - lattice.d_ABJ, lattice.d_ABJ + wide - own_way_m(road))
+    wide = np.abs(body.turn)
+    wide *= HALF_LONG
+    wide += HALF_WIDE + by.kerb_gap_m
+    out = np.maximum(wide - lattice.d_JAB, lattice.d_JAB + wide - own_way_m(road))
     law = road.speed_limit_mps + by.over_speed_mps
     tests = {
-        "reverse": s.v_CJ.min(axis=1)[:, None] < -0.05,
-        "acceleration": accel | sharp,
-        "jerk": np.abs(s.j_CJ).max(axis=1)[:, None] > by.most_jerk_mps3,
-        "curvature": bent.max(axis=2) > np.maximum(by.most_curvature_per_m, bent[..., 0] + 0.01),
-        "road": out.max(axis=2) > np.maximum(out[..., 0], 0.0) + 0.02,
-        "speed": body.speed_CJ.max(axis=2) > np.maximum(law, body.speed_CJ[..., 0] + 0.05),
+        "reverse": lattice.v_JA.min(axis=0)[:, None] < -0.05,
+        "acceleration": hard | sharp,
+        "jerk": np.abs(lattice.jerk_JA).max(axis=0)[:, None] > by.most_jerk_mps3,
+        "curvature": bent.max(axis=0) > np.maximum(by.most_curvature_per_m, bent[0] + 0.01),
+        "road": out.max(axis=0) > np.maximum(out[0], 0.0) + 0.02,
+        "speed": body.speed.max(axis=0) > np.maximum(law, body.speed[0] + 0.05),
     }
-    return {name: np.asarray(np.broadcast_to(broken, shape)) for name, broken in tests.items()}
+    return {
+        name: broken if broken.shape == shape else broken.repeat(shape[1], axis=1) for name, broken in tests.items()
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 
 import numpy as np
@@ -11,47 +12,82 @@ from agentforge.phase7_adas.drive.truth import Floats, Ints
 
 BEFORE_M, BEHIND_M = 100.0, 300.0
 """The table goes on straight this far before the road's beginning and behind its end."""
+CLOSE_M = 1e-6
+"""After a step this short no other is needed: what is left is squared by each."""
 
 
 class Line:
     def __init__(self, road: Road) -> None:
         self.road = road
         s = np.arange(-BEFORE_M, road.length_m + BEHIND_M, STEP_M)
-        self._xy_N2 = road.to_world(s, np.zeros(len(s)))
+        self._x_N, self._y_N = np.ascontiguousarray(road.to_world(s, np.zeros(len(s))).T)
         self._heading_N = road.heading(s)
         self._curvature_N = road.curvature(s)
 
     def _place(self, s_N: Floats) -> tuple[Ints, Floats]:
-        steps = np.clip((s_N + BEFORE_M) / STEP_M, 0.0, len(self._heading_N) - 1.001)
+        steps = (s_N + BEFORE_M) / STEP_M
+        steps = np.minimum(np.maximum(steps, 0.0, out=steps), len(self._heading_N) - 1.001, out=steps)
         low = steps.astype(np.int64)
-        return low, steps - low
+        return low, np.subtract(steps, low, out=steps)
 
     def heading(self, s_N: Floats) -> Floats:
         low, part = self._place(s_N)
-        return np.asarray(self._heading_N[low] * (1 - part) + self._heading_N[low + 1] * part)
+        return _between(self._heading_N, low, low + 1, 1 - part, part)
 
     def curvature(self, s_N: Floats) -> Floats:
         low, part = self._place(s_N)
-        return np.asarray(self._curvature_N[low] * (1 - part) + self._curvature_N[low + 1] * part)
+        return _between(self._curvature_N, low, low + 1, 1 - part, part)
 
     def to_world(self, s_N: Floats, d_N: Floats) -> Floats:
         low, part = self._place(s_N)
-        heading = self._heading_N[low] * (1 - part) + self._heading_N[low + 1] * part
-        xy = self._xy_N2[low] * (1 - part)[..., None] + self._xy_N2[low + 1] * part[..., None]
-        return np.asarray(xy + d_N[..., None] * np.stack([-np.sin(heading), np.cos(heading)], axis=-1))
+        place = low, low + 1, 1 - part, part
+        heading = _between(self._heading_N, *place)
+        x = _between(self._x_N, *place) + d_N * -np.sin(heading)
+        y = _between(self._y_N, *place) + d_N * np.cos(heading)
+        return np.stack([x, y], axis=-1)
 
     def to_road(self, xy_N2: Floats, near_N: Floats) -> tuple[Floats, Floats]:
         """s and d, by Newton's steps from a place that is near; any shape before the last axis."""
-        s = near_N
+        s, x, y = near_N, xy_N2[..., 0], xy_N2[..., 1]
         for _ in range(4):
             low, part = self._place(s)
-            heading = self._heading_N[low] * (1 - part) + self._heading_N[low + 1] * part
+            place = low, low + 1, 1 - part, part
+            heading = _between(self._heading_N, *place)
             cos, sin = np.cos(heading), np.sin(heading)
-            away = xy_N2 - (self._xy_N2[low] * (1 - part)[..., None] + self._xy_N2[low + 1] * part[..., None])
-            along, d = away[..., 0] * cos + away[..., 1] * sin, away[..., 1] * cos - away[..., 0] * sin
-            squeeze = np.maximum(1.0 - self._curvature_N[low] * d, 0.2)
-            s = s + np.clip(along / squeeze, -25.0, 25.0)
+            dx, dy = x - _between(self._x_N, *place), y - _between(self._y_N, *place)
+            along, d = dx * cos + dy * sin, dy * cos - dx * sin
+            along /= np.maximum(1.0 - self._curvature_N.take(low) * d, 0.2)
+            s = s + np.minimum(np.maximum(along, -25.0, out=along), 25.0, out=along)
+            if np.abs(along, out=along).max(initial=0.0) < CLOSE_M:
+                break
         return s, d
+
+    def foot(self, x: float, y: float, near: float) -> tuple[float, float, float, float]:
+        """s, d, heading and curvature for one point: what `to_road` does, sooner done without arrays."""
+        s, d = near, 0.0
+        for _ in range(4):
+            heading = self._at(self._heading_N, s)
+            cos, sin = math.cos(heading), math.sin(heading)
+            dx, dy = x - self._at(self._x_N, s), y - self._at(self._y_N, s)
+            d = dy * cos - dx * sin
+            step = (dx * cos + dy * sin) / max(1.0 - self._at(self._curvature_N, s) * d, 0.2)
+            s += min(max(step, -25.0), 25.0)
+            if abs(step) < CLOSE_M:
+                break
+        return s, d, self._at(self._heading_N, s), self._at(self._curvature_N, s)
+
+    def _at(self, table_N: Floats, s: float) -> float:
+        steps = min(max((s + BEFORE_M) / STEP_M, 0.0), len(table_N) - 1.001)
+        low = int(steps)
+        part = steps - low
+        return float(table_N[low]) * (1 - part) + float(table_N[low + 1]) * part
+
+
+def _between(table_N: Floats, low: Ints, high: Ints, less: Floats, part: Floats) -> Floats:
+    value = table_N.take(low)
+    value *= less
+    value += table_N.take(high) * part
+    return value
 
 
 @lru_cache(maxsize=8)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from statistics import NormalDist
 
 import numpy as np
@@ -66,6 +67,7 @@ class Obstacles:
     def __len__(self) -> int:
         return len(self.track_M)
 
+    @cached_property
     def reach(self) -> tuple[Floats, Floats]:
         """Half extents along and across the road, (M, J), without inflation."""
         cos, sin = np.abs(np.cos(self.turn_MJ)), np.abs(np.sin(self.turn_MJ))

@@ -10,18 +10,17 @@ from agentforge.phase7_adas.drive.truth import Floats
 
 
 @dataclass(frozen=True)
-class Motion1:
-    """Place, speed, acceleration and jerk (or their like over a length) of C motions at J arguments."""
+class Course:
+    """Place, speed and acceleration (or their like over a length) of C motions at the same J arguments."""
 
-    x_CJ: Floats
-    v_CJ: Floats
-    a_CJ: Floats
-    j_CJ: Floats
+    x_JC: Floats
+    v_JC: Floats
+    a_JC: Floats
 
 
-_FIRST = np.array([1.0, 2.0, 3.0, 4.0, 5.0])
-_SECOND = np.array([2.0, 6.0, 12.0, 20.0])
-_THIRD = np.array([6.0, 24.0, 60.0])
+_FIRST = np.array([[1.0], [2.0], [3.0], [4.0], [5.0]])
+_SECOND = np.array([[2.0], [6.0], [12.0], [20.0]])
+_THIRD = np.array([[6.0], [24.0], [60.0]])
 
 
 @dataclass(frozen=True)
@@ -35,21 +34,38 @@ class Batch:
     def __len__(self) -> int:
         return len(self.long_C)
 
-    def at(self, t_CJ: Floats) -> Motion1:
-        """`t_CJ` may be any shape that broadcasts against (C, J)."""
-        since = t_CJ - self.from_C[:, None]
-        t = np.minimum(since, self.long_C[:, None])
-        inside = since < self.long_C[:, None]
-        c = self.coef_C6
-        x = _horner(c, t)
-        v = _horner(c[:, 1:] * _FIRST, t)
-        a = _horner(c[:, 2:] * _SECOND, t)
-        j = _horner(c[:, 3:] * _THIRD, t)
-        a *= inside
-        j *= inside
+    def over(self, t_J: Floats) -> Course:
+        """All of them at the same arguments."""
+        since = t_J[:, None] - self.from_C
+        t, inside = np.minimum(since, self.long_C), since < self.long_C
+        c = np.ascontiguousarray(self.coef_C6.T)
+        x, v, a = _horner(c, t), _horner(c[1:] * _FIRST, t), _horner(c[2:] * _SECOND, t)
         if not inside.all():
-            x += v * (since - t)
-        return Motion1(x, v, a, j)
+            a *= inside
+            since -= t
+            since *= v
+            x += since
+        return Course(x, v, a)
+
+    def state(self, t: float) -> tuple[float, float, float]:
+        """Place, speed and acceleration of the first; of one number Python is sooner done than numpy."""
+        c, begin, long = self.coef_C6[0].tolist(), float(self.from_C[0]), float(self.long_C[0])
+        since = t - begin
+        t = min(since, long)
+        x = v = a = 0.0
+        for power in range(5, -1, -1):
+            x = x * t + c[power]
+            v = v * t + power * c[power] if power else v
+            a = a * t + power * (power - 1) * c[power] if power > 1 else a
+        return (x, v, a) if since < long else (x + v * (since - t), v, 0.0)
+
+    def jerk_over(self, t_J: Floats) -> Floats:
+        since = t_J[:, None] - self.from_C
+        return _horner(self.coef_C6.T[3:] * _THIRD, np.minimum(since, self.long_C)) * (since < self.long_C)
+
+    def ends(self) -> Floats:
+        """Where each is when it ends."""
+        return _horner(self.coef_C6.T, self.long_C)
 
     def row(self, index: int) -> Batch:
         return Batch(
@@ -57,12 +73,13 @@ class Batch:
         )
 
 
-def _horner(coef_Ck: Floats, t_CJ: Floats) -> Floats:
-    value = coef_Ck[:, -1:] * t_CJ
-    for power in range(coef_Ck.shape[1] - 2, 0, -1):
-        value += coef_Ck[:, power, None]
-        value *= t_CJ
-    value += coef_Ck[:, :1]
+def _horner(coef: Floats, t: Floats) -> Floats:
+    """Coefficients by the first axis, lowest power first; the others broadcast against `t`."""
+    value = coef[-1] * t
+    for one in coef[-2:0:-1]:
+        value += one
+        value *= t
+    value += coef[0]
     return np.asarray(value)
 
 
@@ -77,13 +94,14 @@ def together(*batches: Batch) -> Batch:
 def quintic(start_3: Floats, end_C3: Floats, long_C: Floats, begin: float = 0.0) -> Batch:
     """From (x, v, a) to (x, v, a) after `long_C`; C may be zero."""
     x0, v0, a0 = (float(one) for one in start_3)
-    t = long_C
-    dx = end_C3[:, 0] - (x0 + v0 * t + a0 / 2 * t**2)
+    t, squared = long_C, long_C * long_C
+    dx = end_C3[:, 0] - (x0 + v0 * t + a0 / 2 * squared)
     dv = end_C3[:, 1] - (v0 + a0 * t)
     da = end_C3[:, 2] - a0
-    c3 = (20 * dx - 8 * dv * t + da * t**2) / (2 * t**3)
-    c4 = (-30 * dx + 14 * dv * t - 2 * da * t**2) / (2 * t**4)
-    c5 = (12 * dx - 6 * dv * t + da * t**2) / (2 * t**5)
+    dat = da * squared
+    c3 = (20 * dx - 8 * dv * t + dat) / (2 * t**3)
+    c4 = (-30 * dx + 14 * dv * t - 2 * da * squared) / (2 * t**4)
+    c5 = (12 * dx - 6 * dv * t + dat) / (2 * t**5)
     return _batch(start_3, c3, c4, c5, long_C, begin)
 
 
@@ -92,13 +110,14 @@ def quartic(start_3: Floats, end_C2: Floats, long_C: Floats, begin: float = 0.0)
     _, v0, a0 = (float(one) for one in start_3)
     t = long_C
     dv, da = end_C2[:, 0] - (v0 + a0 * t), end_C2[:, 1] - a0
-    c3 = (3 * dv - da * t) / (3 * t**2)
+    c3 = (3 * dv - da * t) / (3 * (t * t))
     c4 = (-2 * dv + da * t) / (4 * t**3)
-    return _batch(start_3, c3, c4, np.zeros(len(t)), long_C, begin)
+    return _batch(start_3, c3, c4, 0.0, long_C, begin)
 
 
-def _batch(start_3: Floats, c3: Floats, c4: Floats, c5: Floats, long_C: Floats, begin: float) -> Batch:
+def _batch(start_3: Floats, c3: Floats, c4: Floats, c5: Floats | float, long_C: Floats, begin: float) -> Batch:
     count = len(long_C)
-    low = np.broadcast_to(np.array([start_3[0], start_3[1], start_3[2] / 2]), (count, 3))
-    coef = np.concatenate([low, np.stack([c3, c4, c5], axis=1)], axis=1)
+    coef = np.empty((count, 6))
+    coef[:, 0], coef[:, 1], coef[:, 2] = start_3[0], start_3[1], start_3[2] / 2
+    coef[:, 3], coef[:, 4], coef[:, 5] = c3, c4, c5
     return Batch(coef, np.asarray(long_C, dtype=np.float64), np.full(count, begin))

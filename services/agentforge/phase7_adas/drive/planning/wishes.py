@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from agentforge.phase7_adas.drive.planning.collision import HALF_LONG, HALF_WIDE
-from agentforge.phase7_adas.drive.planning.lattice import Lead, wanted_gap
+from agentforge.phase7_adas.drive.planning.lattice import Lead
 from agentforge.phase7_adas.drive.planning.line import Line
 from agentforge.phase7_adas.drive.planning.obstacles import Obstacles
 from agentforge.phase7_adas.drive.planning.settings import Settings
@@ -26,7 +26,8 @@ def envelope(
     What turns up near never asks for more than `firm_mps2`: these are wishes, not what must not be hit.
     """
     s = ego_s - 20.0 + np.arange(0.0, AHEAD_M, STEP_M)
-    bend = np.abs(line.curvature(s)) / np.maximum(1.0 - line.curvature(s) * lane_d, 0.2)
+    bend = line.curvature(s)
+    bend = np.abs(bend) / np.maximum(1.0 - bend * lane_d, 0.2)
     law = line.road.speed_limit_mps * by.speed_part
     fast = np.minimum(law, np.sqrt(by.side_mps2 / np.maximum(bend, 1e-4)))
     fast = np.minimum(fast, _caution(s, ego_s, lane_d, around, by))
@@ -57,7 +58,7 @@ def leads(line: Line, ego_s: float, around: Obstacles) -> list[Lead | None]:
     """The nearest thing ahead in each lane of the ego's way."""
     road = line.road
     found: list[Lead | None] = []
-    _, reach_d = around.reach()
+    _, reach_d = around.reach
     s, d, along = (around.now_M5[:, column] for column in range(3))
     for lane in range(road.lanes - road.oncoming):
         middle = road.lane_centre_d(lane)
@@ -76,7 +77,6 @@ def lane_speeds(ahead: list[Lead | None], ego_s: float, free_mps: float, by: Set
     speeds = np.full(len(ahead), free_mps)
     for lane, lead in enumerate(ahead):
         if lead is not None:
-            stop = wanted_gap(np.array([lead.speed_mps]), np.array([lead.speed_mps]), by)[0]
-            room = lead.rear_s - ego_s - HALF_LONG - stop
+            room = lead.rear_s - ego_s - HALF_LONG - lead.gap(by)
             speeds[lane] = np.clip(lead.speed_mps + room / LANE_AHEAD_S, 0.0, free_mps)
     return speeds

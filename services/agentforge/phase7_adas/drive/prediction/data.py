@@ -114,7 +114,8 @@ def _detected(truth: Truth, seed: int) -> Detections:
     many = int(seen.sum())
     return Detections(
         t_us, xy[seen], (sigma_N[seen] ** 2)[:, None, None] * np.eye(2), others.size_N3[seen], others.kind_N[seen],
-        np.full(many, 0.9), rate[seen], np.full(many, int(Source.RADAR | Source.LIDAR)),
+        np.full(many, 0.9), rate[seen], np.full(many, int(Source.RADAR | Source.LIDAR)), np.zeros(many),
+        np.arctan2(here[seen, 1], here[seen, 0]),
     )  # fmt: skip
 
 

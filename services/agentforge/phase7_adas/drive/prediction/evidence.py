@@ -17,8 +17,8 @@ from agentforge.phase7_adas.drive.messages import PREDICTION_STEPS, Predictions
 from agentforge.phase7_adas.drive.orchestrator.standins import straight_on
 from agentforge.phase7_adas.drive.prediction.agent import Prediction
 from agentforge.phase7_adas.drive.prediction.data import Scene, held_out, scenes
-from agentforge.phase7_adas.drive.prediction.rollout import MotionLM
 from agentforge.phase7_adas.drive.prediction.rows import STANDS_M
+from agentforge.phase7_adas.drive.prediction.speaker import Speaks
 from agentforge.phase7_adas.drive.truth import Floats
 
 MISS_M: Final = 2.0
@@ -28,14 +28,14 @@ METHODS: Final = ("constant velocity", "imm", "lm")
 
 
 def measure_prediction(
-    seed: int, *, many: int = 12, methods: Sequence[str] = METHODS, model: MotionLM | None = None
+    seed: int, *, many: int = 12, methods: Sequence[str] = METHODS, model: Speaks | None = None
 ) -> dict[str, Any]:
     """On `many` held-out scenes from this seed on."""
     return measure_on(list(scenes(seed, many, learned=False)), seed, methods, model)
 
 
 def measure_on(
-    given: Sequence[Scene], seed: int, methods: Sequence[str] = METHODS, model: MotionLM | None = None
+    given: Sequence[Scene], seed: int, methods: Sequence[str] = METHODS, model: Speaks | None = None
 ) -> dict[str, Any]:
     if not all(held_out(scene.seed) for scene in given):
         raise ValueError("a scene that may have been learned from is no test")
@@ -53,7 +53,7 @@ def measure_on(
     return found
 
 
-def _scene(scene: Scene, method: str, model: MotionLM | None) -> tuple[Floats, Floats]:
+def _scene(scene: Scene, method: str, model: Speaks | None) -> tuple[Floats, Floats]:
     """Rows of minADE, minFDE, missed, the likeliest way's FDE, its squared error over its variance; and ms."""
     agent = Prediction("lm" if method == "lm" else "imm", model)
     rows, took = [np.zeros((0, 5))], []

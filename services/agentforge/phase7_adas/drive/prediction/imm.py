@@ -20,6 +20,7 @@ FELT_S: Final = 0.5
 """Time constant of the acceleration that a track is felt to have."""
 JITTER_BY_WAY: Final[Floats] = np.array([0.6, 0.8, 1.0, 0.8, 0.6, 0.8])
 """White acceleration of each mode, m/s2 per root hertz."""
+_JITTER_SQUARED: Final[Floats] = (JITTER_BY_WAY**2)[None, :, None, None]
 SWITCH_PER_S: Final = 0.4
 PRIOR_BOUND: Final[Floats] = np.array([0.10, 0.08, 0.12, 0.12, 0.48, 0.10])
 PRIOR_FREE: Final[Floats] = np.array([0.50, 0.18, 0.12, 0.10, 0.05, 0.05])
@@ -76,10 +77,15 @@ def step(state: State, mean_N4: Floats, cov_N44: Floats, push_NK2: Floats, prior
     mean, cov, log_NK = _updated(mean, cov, mean_N4, cov_N44)
     log_NK = np.log(arrived_NK) + log_NK * min(dt_s / TEMPER_S, 1.0)
     weight = np.exp(log_NK - log_NK.max(axis=1, keepdims=True))
-    felt = (mean_N4[:, 2:] - state.last_N4[:, 2:]) / dt_s
-    gain = 1.0 - np.exp(-dt_s / FELT_S)
-    accel = state.accel_N2 + gain * (np.clip(felt, -12.0, 12.0) - state.accel_N2)
+    accel = felt(state, mean_N4, dt_s)
     return State(state.id_N, mean, cov, weight / weight.sum(axis=1, keepdims=True), accel, mean_N4)
+
+
+def felt(state: State, mean_N4: Floats, dt_s: float) -> Floats:
+    """The world acceleration that each is felt to have by now."""
+    new = (mean_N4[:, 2:] - state.last_N4[:, 2:]) / dt_s
+    gain = 1.0 - np.exp(-dt_s / FELT_S)
+    return np.asarray(state.accel_N2 + gain * (np.clip(new, -12.0, 12.0) - state.accel_N2))
 
 
 def turning(velocity_N2: Floats, accel_N2: Floats) -> Floats:
@@ -108,8 +114,9 @@ def _moved(mean: Floats, cov: Floats, push_NK2: Floats, dt_s: float) -> tuple[Fl
     move = np.eye(4)
     move[0, 2] = move[1, 3] = dt_s
     mean = mean @ move.T + np.concatenate([push_NK2 * dt_s**2 / 2, push_NK2 * dt_s], axis=2)
-    shape = np.kron([[dt_s**3 / 3, dt_s**2 / 2], [dt_s**2 / 2, dt_s]], np.eye(2))
-    return mean, move @ cov @ move.T + (JITTER_BY_WAY**2)[None, :, None, None] * shape
+    shape = np.diag([dt_s**3 / 3, dt_s**3 / 3, dt_s, dt_s])
+    shape[0, 2] = shape[1, 3] = shape[2, 0] = shape[3, 1] = dt_s**2 / 2
+    return mean, move @ cov @ move.T + _JITTER_SQUARED * shape
 
 
 def _updated(mean: Floats, cov: Floats, told_N4: Floats, told_cov_N44: Floats) -> tuple[Floats, Floats, Floats]:

@@ -8,19 +8,18 @@ import numpy as np
 
 from agentforge.phase7_adas.drive.prediction.context import frame, out_of, words
 from agentforge.phase7_adas.drive.prediction.places import Places
-from agentforge.phase7_adas.drive.prediction.rollout import MotionLM, draws
+from agentforge.phase7_adas.drive.prediction.rollout import ROLLOUTS, draws
+from agentforge.phase7_adas.drive.prediction.speaker import Speaks
 from agentforge.phase7_adas.drive.prediction.tokens import BETWEEN, decode
 from agentforge.phase7_adas.drive.prediction.ways import WAYS
 from agentforge.phase7_adas.drive.road import Road
 from agentforge.phase7_adas.drive.truth import Floats, Ints
 
-ROLLOUTS: Final = 8
-"""More made the modes no better on ten scenes that no reported figure uses, and cost in proportion."""
 LLOYD: Final = 3
 
 
 def spoken(
-    model: MotionLM, places: Places, kind_N: Ints, accel_N2: Floats, road: Road, rollouts: int = ROLLOUTS
+    model: Speaks, places: Places, kind_N: Ints, accel_N2: Floats, road: Road, rollouts: int = ROLLOUTS
 ) -> tuple[Floats, Floats, Floats]:
     """xy (N, K, T, 2), probabilities (N, K), and the spread within each mode (N, K, T)."""
     tokens_NRT = model.sample(words(places, kind_N, accel_N2, road), draws(rollouts))

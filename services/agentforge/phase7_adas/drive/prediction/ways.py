@@ -15,8 +15,10 @@ from agentforge.phase7_adas.drive.truth import Floats, Ints
 AHEAD_T: Final = np.arange(1, PREDICTION_STEPS + 1, dtype=np.float64) * PREDICTION_STEP_S
 RETURN_S: Final = 1.0
 """Time constant of coming back to the lane's centre, and of changing lanes."""
+_RETURNED_T: Final[Floats] = np.exp(-AHEAD_T / RETURN_S)
 FADE_S: Final = 1.5
 """Time constant with which a felt acceleration or turning is taken to end."""
+_TURNED_T: Final[Floats] = 1.0 - np.exp(-(AHEAD_T - PREDICTION_STEP_S / 2) / FADE_S)
 HARDEST_TURN: Final = 0.8
 BRAKE_BY_KIND: Final[Floats] = np.array([3.0, 1.5, 1.0, 1.0])
 SPEED_UP_BY_KIND: Final[Floats] = np.array([1.5, 0.8, 0.8, 0.5])
@@ -79,22 +81,23 @@ def paths(
     start = np.where(places.speed_N > 0.3, np.arctan2(mean_N4[:, 3], mean_N4[:, 2]), places.heading_N)
     heading_NKT = np.repeat(start[:, None, None], WAYS, 1) + np.zeros(len(AHEAD_T))
     turn = np.clip(turn_N, -HARDEST_TURN, HARDEST_TURN)[:, None]
-    middle_T = AHEAD_T - PREDICTION_STEP_S / 2
-    heading_NKT[:, Way.TURN] += turn * FADE_S * (1.0 - np.exp(-middle_T / FADE_S))
+    heading_NKT[:, Way.TURN] += turn * FADE_S * _TURNED_T
     heading_NKT[:, Way.LANE] = places.heading_N[:, None]
     across = places.heading_N + np.where(places.sideways_N * places.along_N >= 0, np.pi / 2, -np.pi / 2)
     heading_NKT[:, Way.CHANGE] = across[:, None]
-    step_NKT = np.diff(far_NKT, axis=2, prepend=0.0)
-    free = np.stack(
-        [np.cumsum(step_NKT * np.cos(heading_NKT), 2), np.cumsum(step_NKT * np.sin(heading_NKT), 2)], -1
-    )
+    step_NKT = far_NKT.copy()
+    step_NKT[:, :, 1:] -= far_NKT[:, :, :-1]
+    free = np.empty((*step_NKT.shape, 2))
+    np.cumsum(step_NKT * np.cos(heading_NKT), 2, out=free[..., 0])
+    np.cumsum(step_NKT * np.sin(heading_NKT), 2, out=free[..., 1])
     free += mean_N4[:, None, None, :2]
     led = [Way.BRAKE, Way.ACCELERATE, Way.LANE, Way.CHANGE]
     # a lane on the inside of a bend is shorter than the reference line
     bend_N = places.curvature_N * places.along_N
     stretch_N = places.along_N / np.clip(1.0 - bend_N * places.d_N, 0.5, 2.0)
     s = places.s_N[:, None, None] + stretch_N[:, None, None] * far_NKT[:, led]
-    d = np.stack([_sideways(places, places.lane_d_N)] * 3 + [_sideways(places, places.next_d_N)], axis=1)
+    d = np.empty_like(s)
+    d[:, :3], d[:, 3] = _sideways(places, places.lane_d_N)[:, None], _sideways(places, places.next_d_N)
     bound = np.flatnonzero(places.bound_N)
     on_road = road.to_world(s[bound].ravel(), d[bound].ravel()).reshape(len(bound), len(led), len(AHEAD_T), 2)
     free[bound[:, None], np.array(led)[None]] = on_road
@@ -124,7 +127,7 @@ def _sideways(places: Places, target_N: Floats) -> Floats:
     """d after each step: critically damped towards the target; one that stands stays where it is."""
     off = places.d_N - target_N
     swing = (places.sideways_N + off / RETURN_S)[:, None]
-    d = target_N[:, None] + (off[:, None] + swing * AHEAD_T) * np.exp(-AHEAD_T / RETURN_S)
+    d = target_N[:, None] + (off[:, None] + swing * AHEAD_T) * _RETURNED_T
     return np.where(places.speed_N[:, None] > 0.5, d, places.d_N[:, None])
 
 

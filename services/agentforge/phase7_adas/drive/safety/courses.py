@@ -40,6 +40,8 @@ PASSES_S: Final = 0.5
 DRIFTS_S: Final = 1.0
 """A vehicle's motion across the road is taken to end within this time."""
 AT_ONCE_TICKS: Final = 2
+_WAY_S: Final = np.arange(WAY_STEPS.start, WAY_STEPS.stop, WAY_STEPS.step) * PLAN_STEP_S
+_CIRCLES: Final = np.array([[-1.0], [0.0], [1.0]]) * (HALF_LONG - CIRCLE_M)
 
 
 @dataclass(frozen=True)
@@ -156,7 +158,7 @@ def _first_hit(tracks: Tracks, around: Around) -> tuple[int, int] | None:
     if len(ahead) == 0:
         return None
     s_T, d_T, lean_T = around.way_T3.T
-    times = np.arange(WAY_STEPS.start, WAY_STEPS.stop, WAY_STEPS.step) * PLAN_STEP_S
+    times = _WAY_S
     size = tracks.size_N3[around.row_N[ahead]]
     vehicle = tracks.kind_N[around.row_N[ahead]] == 0
     along, across = around.along_N[ahead], around.across_N[ahead]
@@ -165,14 +167,12 @@ def _first_hit(tracks: Tracks, around: Around) -> tuple[int, int] | None:
     drift = np.where(vehicle[:, None] | comes, np.minimum(times, np.where(comes, DRIFTS_S / 2, DRIFTS_S)), times)
     d = around.d_N[ahead][:, None] + across[:, None] * drift
     turn = np.where(np.hypot(along, across) > 0.7, np.arctan2(across, along), 0.0)[:, None]
-    offsets = np.array([-1.0, 0.0, 1.0]) * (HALF_LONG - CIRCLE_M)
-    touches: NDArray[np.bool_] = np.zeros(s.shape, dtype=bool)
-    for offset in offsets:
-        ds, dd = s_T + offset * np.cos(lean_T) - s, d_T + offset * np.sin(lean_T) - d
-        own_s, own_d = np.abs(ds * np.cos(turn) + dd * np.sin(turn)), np.abs(dd * np.cos(turn) - ds * np.sin(turn))
-        out_s = np.maximum(own_s - size[:, LENGTH, None] / 2, 0.0)
-        out_d = np.maximum(own_d - size[:, WIDTH, None] / 2, 0.0)
-        touches |= np.hypot(out_s, out_d) < CIRCLE_M
+    # (circle, track, time)
+    ds, dd = (s_T + _CIRCLES * np.cos(lean_T))[:, None] - s, (d_T + _CIRCLES * np.sin(lean_T))[:, None] - d
+    cos, sin = np.cos(turn), np.sin(turn)
+    out_s = np.maximum(np.abs(ds * cos + dd * sin) - size[:, LENGTH, None] / 2, 0.0)
+    out_d = np.maximum(np.abs(dd * cos - ds * sin) - size[:, WIDTH, None] / 2, 0.0)
+    touches: NDArray[np.bool_] = (np.hypot(out_s, out_d) < CIRCLE_M).any(axis=0)
     if not touches.any():
         return None
     step = int(np.argmax(touches.any(axis=0)))

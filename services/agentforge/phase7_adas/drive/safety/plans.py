@@ -61,10 +61,11 @@ def _too_hard(states_T5: Floats) -> str:
     if speed.min() < -0.3 or speed.max() > limits.MAX_SPEED_MPS:
         return f"speed from {speed.min():.1f} to {speed.max():.1f} m/s"
     mean = (speed[1:] + speed[:-1]) / 2 * PLAN_STEP_S
-    step = np.hypot(np.diff(states_T5[:, PLAN_X]), np.diff(states_T5[:, PLAN_Y]))
+    moved = states_T5[1:] - states_T5[:-1]
+    step = np.hypot(moved[:, PLAN_X], moved[:, PLAN_Y])
     if np.abs(step - mean).max() > LEAP_M:
         return f"a leap of {np.abs(step - mean).max():.1f} m"
-    turn = np.remainder(np.diff(states_T5[:, PLAN_HEADING]) + np.pi, 2 * np.pi) - np.pi
+    turn = np.remainder(moved[:, PLAN_HEADING] + np.pi, 2 * np.pi) - np.pi
     side = float(np.abs(turn / PLAN_STEP_S * (speed[1:] + speed[:-1]) / 2).max())
     return f"lateral acceleration of {side:.1f} m/s2" if side > HARD_SIDE_MPS2 else ""
 

@@ -169,7 +169,9 @@ def _teleports(last: Tracks, told: Tracks, now: int) -> list[Fault]:
     if np.array_equal(told.id_N, last.id_N):
         here = before = np.arange(len(told.id_N))
     else:
-        _, here, before = np.intersect1d(told.id_N, last.id_N, return_indices=True)
+        place = np.minimum(np.searchsorted(last.id_N, told.id_N), max(len(last.id_N) - 1, 0))  # both are sorted
+        here = np.flatnonzero(last.id_N[place] == told.id_N) if len(last.id_N) else np.zeros(0, dtype=np.int64)
+        before = place[here]
     velocity = last.mean_N4[before, 2:]
     off = np.hypot(*(told.mean_N4[here, :2] - last.mean_N4[before, :2] - dt * velocity).T)
     limit = TELEPORT_M + TELEPORT_S * np.hypot(*velocity.T)

@@ -21,6 +21,10 @@ CALM_MPS2: Final = 3.0
 ASIDE_M: Final = 0.4
 LEFT_M: Final = 4.0
 KINDS: Final = (Source.CAMERA, Source.RADAR, Source.LIDAR, Source.V2X)
+_COUNT: Final[Ints] = np.array([sum((flags & int(kind)) > 0 for kind in KINDS) for flags in range(16)])
+_SEE: Final = Source.CAMERA | Source.RADAR | Source.LIDAR
+_SIGHT: Final = tuple((str(one.name).lower(), int(one), int(_SEE & ~one)) for one in _SEE)
+"""Name, flag and the flags of the others; enumerations are slow to read in a loop that runs every tick."""
 BLIND_US: Final = 2_000_000
 MOVES_MPS: Final = 2.0
 """Who stands sees the same from the same place; nothing new is learnt of a sensor."""
@@ -34,7 +38,7 @@ OLD_ENOUGH_US: Final = 1_000_000
 
 def sources(flags_N: Ints) -> Ints:
     """How many kinds of sensor."""
-    return np.asarray(np.stack([(flags_N & int(kind)) > 0 for kind in KINDS]).sum(axis=0))
+    return _COUNT.take(flags_N & (len(_COUNT) - 1))
 
 
 def one_source(around: Around, tracks: Tracks, now: int) -> Bound:
@@ -69,7 +73,7 @@ class BlindSensors:
     """A sensor that supports no vehicle near ahead though the two others do, for BLIND_US."""
 
     def __init__(self) -> None:
-        self._since_us: dict[Source, int] = {}
+        self._since_us: dict[str, int] = {}
 
     def step(self, around: Around, tracks: Tracks, now: int) -> frozenset[str]:
         away, aside = around.s_N - around.ego_s, around.d_N - around.ego_d
@@ -81,13 +85,12 @@ class BlindSensors:
         sure = (tracks.existence_N[rows] > SURE) & (tracks.age_us_N[rows] > OLD_ENOUGH_US)
         flags = tracks.sources_N[rows[sure & (tracks.kind_N[rows] == int(Kind.VEHICLE))]]
         blind = set()
-        for sensor in (Source.CAMERA, Source.RADAR, Source.LIDAR):
-            others = int((Source.CAMERA | Source.RADAR | Source.LIDAR) & ~sensor)
+        for name, flag, others in _SIGHT:
             agreed = flags[(flags & others) == others]
             if len(agreed) == 0:
                 continue  # nobody to compare with: what was found before stands
-            if ((agreed & int(sensor)) > 0).any():
-                self._since_us.pop(sensor, None)
-            elif now - self._since_us.setdefault(sensor, now) >= BLIND_US:
-                blind.add(str(sensor.name).lower())
+            if ((agreed & flag) > 0).any():
+                self._since_us.pop(name, None)
+            elif now - self._since_us.setdefault(name, now) >= BLIND_US:
+                blind.add(name)
         return frozenset(blind)
