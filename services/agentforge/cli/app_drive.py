@@ -22,9 +22,23 @@ def drive(
     seed: Annotated[int, typer.Option(min=0, max=2**31, help="0: as written down; another: varied.")] = 0,
     jobs: Annotated[int, typer.Option(min=1, max=256, help="Processes side by side.")] = 1,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Where the safety report goes.")] = None,
+    parts: Annotated[
+        int, typer.Option(min=0, max=1_000_000, help="Measure the parts, too: perception on so many test scenes.")
+    ] = 0,
+    record: Annotated[
+        Path | None, typer.Option(metavar="FILE.mcap", help="Drive one scenario and keep what was sensed and said.")
+    ] = None,
+    replay: Annotated[
+        Path | None, typer.Option(metavar="FILE.mcap", help="Drive by a recording, and compare the verdicts.")
+    ] = None,
+    pack: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.pyz", help="Pack detector and motion model for a device, and run it."),
+    ] = None,
     as_json: Json = False,
 ) -> int:
     """Drive scenarios in a generated world: collisions, stops, reactions to faults, and the safety report."""
     from agentforge.cli.drive import DriveOptions, run_drive
 
-    return run_drive(DriveOptions(tuple(scenarios or ()), listed, minutes, seed, jobs, out, as_json))
+    names = tuple(scenarios or ())
+    return run_drive(DriveOptions(names, listed, minutes, seed, jobs, out, parts, record, replay, pack, as_json))

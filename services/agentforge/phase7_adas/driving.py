@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import shutil
+
 from agentforge.kit.context import PhaseContext
 from agentforge.phase7_adas.configs.driving import DriveConfig
-from agentforge.phase7_adas.drive.closed_loop.many import OUTCOMES, Task, outcomes_of, tasks, varied, write_down
+from agentforge.phase7_adas.drive.closed_loop.many import (
+    OUTCOMES,
+    PICTURES,
+    Task,
+    one,
+    outcomes_of,
+    tasks,
+    varied,
+    write_down,
+)
 from agentforge.phase7_adas.drive.closed_loop.outcome import Outcome
-from agentforge.phase7_adas.drive.closed_loop.run import drive
+from agentforge.phase7_adas.drive.closed_loop.parts import Sizes, measured
+from agentforge.phase7_adas.drive.closed_loop.summary import results
+from agentforge.phase7_adas.drive.evidence.results import HERE
+from agentforge.phase7_adas.drive.evidence.seed_names import seed_metrics
 from agentforge.phase7_adas.drive.orchestrator.pipeline import Tick
-from agentforge.phase7_adas.drive.showing import write_report
+from agentforge.phase7_adas.drive.showing import with_parts, write_report
 from agentforge.phase7_adas.drive.truth import Truth
 from agentforge.phase7_adas.drive.view.told import told_scene
 
@@ -31,18 +45,23 @@ def drive_and_report(context: PhaseContext, config: DriveConfig, seed: int) -> N
             write_down(file, known[task])
         seen.add(task.scenario)
     outcomes = [known[task] for task in wanted]
+    parts = measured(Sizes(config.parts), told=context.log) if config.parts else {}
+    found = with_parts(results(outcomes), parts)
     with context.output(SAFETY_REPORT) as directory:
-        found = write_report(outcomes, directory)
-    for one in found:
-        context.measure(one.measurement())
+        shutil.copytree(context.work / PICTURES, directory / PICTURES, dirs_exist_ok=True)
+        write_report(outcomes, found, directory)
+    for each in found:
+        if each.source == HERE:
+            context.measure(each.measurement())
+    for metric in seed_metrics(found):
+        context.measure(metric)
 
 
 def _drive(context: PhaseContext, config: DriveConfig, task: Task, *, first: bool) -> Outcome:
-    scenario = varied(task)
-    every_us = round(config.scene_every_s * 1e6)
+    road, every_us = varied(task).road, round(config.scene_every_s * 1e6)
 
     def watch(tick: Tick, truth: Truth) -> None:
         if first and tick.t_us % every_us == 0:
-            context.sample("adas/drive/scene", told_scene(tick, truth, scenario.road, task.scenario))
+            context.sample("adas/drive/scene", told_scene(tick, truth, road, task.scenario))
 
-    return drive(scenario, task.seed, watch=watch).outcome
+    return one(task, context.work / PICTURES, watch)

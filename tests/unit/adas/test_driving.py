@@ -29,15 +29,28 @@ def test_without_its_packages_it_is_refused_before_anything_runs(monkeypatch: py
 
 @pytest.mark.slow
 def test_it_leaves_a_safety_report_and_its_numbers(volume: Path) -> None:
-    run = ask(volume, "driven", "llama", drive={"minutes": 0.5, "scene_every_s": 5.0}, **_LITTLE).go()
+    wanted = {"minutes": 0.5, "scene_every_s": 5.0, "parts": 0}
+    run = ask(volume, "driven", "llama", drive=wanted, **_LITTLE).go()
     made = run.output.parent / "adas_safety_report"
     report = json.loads((made / "adas_safety_report.json").read_text())
     assert len(report["scenarios"]) == 2
-    assert (made / "adas_safety_report.html").exists()
+    assert (made / "adas_safety_report.html").read_text().count("<svg") == 2
     assert run.values("adas/drive/closed_loop/caused_collisions") == [0.0]
+    assert run.values("adas/total_latency_ms") == [], "what was not measured has no number"
     assert {one["scenario"] for one in run.samples("adas/drive/scene")} == {
         one["scenario"] for one in report["scenarios"]
     }
-    again = ask(volume, "driven-again", "llama", drive={"minutes": 0.5, "scene_every_s": 5.0}, **_LITTLE).go()
+    again = ask(volume, "driven-again", "llama", drive=wanted, **_LITTLE).go()
     other = again.output.parent / "adas_safety_report" / "adas_safety_report.json"
     assert other.read_bytes() == (made / "adas_safety_report.json").read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1_800)
+def test_with_parts_it_has_the_seeds_numbers(volume: Path) -> None:
+    run = ask(volume, "measured", "llama", drive={"minutes": 0.3, "parts": 20}, **_LITTLE).go()
+    for name in ("total_latency_ms", "detection_confidence", "false_negative_rate", "sensor_fusion_quality"):
+        (value,) = run.values(f"adas/{name}")
+        assert value >= 0.0
+    report = json.loads((run.output.parent / "adas_safety_report" / "adas_safety_report.json").read_text())
+    assert report["false_negatives"]["rates"]

@@ -15,3 +15,7 @@ class DriveConfig(StrictModel):
     scene_every_s: float = Field(
         2.0, ge=0.05, le=3600, description="Generated seconds between scenes told, of each scenario's first drive."
     )
+    parts: int = Field(
+        100, ge=0, le=1_000_000,
+        description="Test scenes on which perception is measured by itself, beside the other parts; 0: none is.",
+    )  # fmt: skip

@@ -10,6 +10,7 @@ from agentforge.kit.errors import InvalidInput
 from agentforge.phase7_adas.drive.closed_loop import many
 from agentforge.phase7_adas.drive.closed_loop.many import Task, drive_many, outcomes_of, tasks, write_down
 from agentforge.phase7_adas.drive.closed_loop.outcome import Outcome
+from agentforge.phase7_adas.drive.scenarios.catalogue import SCENARIOS
 from agentforge.phase7_adas.drive.scenarios.scenario import Wanted
 
 
@@ -60,3 +61,11 @@ def test_minutes_are_filled_and_no_variation_comes_twice() -> None:
     assert len(set(chosen)) == len(chosen)
     assert not set(chosen) & set(tasks(60.0, 4))
     assert all(task.seed for task in chosen), "seed 0 is the scenario as it is written"
+
+
+def test_few_minutes_do_not_always_drive_the_same_scenarios() -> None:
+    driven = [{task.scenario for task in tasks(20.0, seed)} for seed in range(1, 9)]
+    assert set.union(*driven) == set(SCENARIOS)
+    assert tasks(20.0, 3) == tasks(20.0, 3)
+    round_ = len(SCENARIOS)
+    assert {task.scenario for task in tasks(60.0, 3)[:round_]} == set(SCENARIOS), "and each once in a round"

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from agentforge.phase7_adas.drive.closed_loop.outcome import (
+    alarms,
     ended,
     false_stops,
     needless_brakes,
@@ -32,8 +33,8 @@ def written(modes: dict[int, Mode] | None = None, speed: float = 10.0) -> Collec
     return made
 
 
-def told(made: Collector, code: str, tick: int) -> None:
-    made.faults.append(FaultSeen(code, "camera", int(made.t_us[tick]), int(made.t_us[tick])))
+def told(made: Collector, code: str, tick: int, where: str = "camera") -> None:
+    made.faults.append(FaultSeen(code, where, int(made.t_us[tick]), int(made.t_us[tick])))
 
 
 def test_taking_over_is_counted_once_each_time() -> None:
@@ -63,19 +64,37 @@ def test_standing_without_a_reason_is_a_false_stop_after_three_seconds_and_one()
     assert false_stops((), made) == [100 + 3 * SECOND]
 
 
-def test_a_reaction_is_from_naming_a_fault_of_the_car_to_the_mode_that_it_asks_for() -> None:
+def test_a_reaction_is_from_naming_this_very_fault_to_the_mode_that_it_asks_for() -> None:
     begins = InjectedFault(FaultKind.DROPOUT, "camera", from_us=100 * TICK_US)
     made = written({110: Mode.DEGRADED})
-    told(made, "RSS_DISTANCE", 102)  # of the road: naming it is not noticing the camera
+    told(made, "RSS_DISTANCE", 102)  # of the road
+    told(made, "SENSOR_SILENT", 104, where="radar")  # a coincidence, or wrong: it was the camera
     told(made, "SENSOR_SILENT", 108)
-    assert reaction((begins,), made) == (9 * TICK_US, 2 * TICK_US)
-    assert reaction((), made) == (None, None)
+    assert reaction((begins,), made) == ("SENSOR_SILENT", 9 * TICK_US, 2 * TICK_US)
+    assert reaction((), made) == (None, None, None)
     never = written()
     told(never, "SENSOR_SILENT", 108)
-    assert reaction((begins,), never) == (9 * TICK_US, None)
+    assert reaction((begins,), never) == ("SENSOR_SILENT", 9 * TICK_US, None)
     unseen = written()
     told(unseen, "SENSOR_SILENT", 20)  # before anything was injected
-    assert reaction((begins,), unseen) == (None, None)
+    assert reaction((begins,), unseen) == (None, None, None)
+
+
+def test_what_is_named_long_after_a_fault_is_over_is_not_that_fault() -> None:
+    short = InjectedFault(FaultKind.DROPOUT, "camera", from_us=100 * TICK_US, until_us=120 * TICK_US)
+    late = written()
+    told(late, "SENSOR_SILENT", 200)
+    assert reaction((short,), late) == (None, None, None)
+
+
+def test_an_alarm_is_a_fault_of_the_car_where_nothing_was_injected_yet() -> None:
+    made = written()
+    told(made, "RSS_DISTANCE", 20)
+    told(made, "STAGE_LATE", 30)  # is told and counted, no more
+    told(made, "SENSOR_BLIND", 40)
+    told(made, "EGO_UNTRUSTED", 200)
+    assert alarms((), made) == 2
+    assert alarms((InjectedFault(FaultKind.DROPOUT, "gps", from_us=100 * TICK_US),), made) == 1
 
 
 def test_braking_for_nothing_is_counted_whatever_was_injected() -> None:

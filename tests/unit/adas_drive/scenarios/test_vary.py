@@ -1,9 +1,8 @@
-"""Variations: endless, repeatable, within the ranges that are stated, and still the same story."""
+"""Variations: repeatable, within the ranges that are stated, and still the same story."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import islice
 
 import numpy as np
 import pytest
@@ -12,7 +11,6 @@ from agentforge.phase7_adas.drive.injected import FaultKind
 from agentforge.phase7_adas.drive.scenarios.catalogue import SCENARIOS, vary
 from agentforge.phase7_adas.drive.scenarios.scenario import Scenario
 from agentforge.phase7_adas.drive.scenarios.script import Until
-from agentforge.phase7_adas.drive.scenarios.vary import endless
 from agentforge.phase7_adas.drive.world.boxes import touch
 from agentforge.phase7_adas.drive.world.world import World
 from tests.unit.adas_drive.world.egos import careful, drive
@@ -85,17 +83,6 @@ def test_weather_roads_and_oncoming_traffic_do_vary() -> None:
     assert {len(each.actors) for each in made} == {1, 2, 3, 4}
     lengths = [each.road.length_m for each in made]
     assert lengths == pytest.approx([1500.0] * 200)
-
-
-def test_endless_goes_through_all_in_each_round_and_never_repeats() -> None:
-    rounds = list(islice(endless(SCENARIOS, 3), 2 * len(SCENARIOS)))
-    first, second = rounds[: len(SCENARIOS)], rounds[len(SCENARIOS) :]
-    for one_round in (first, second):
-        assert {each.name.split("~")[0] for each in one_round} == set(SCENARIOS)
-    assert [each.name.split("~")[0] for each in first] != [each.name.split("~")[0] for each in second]
-    assert len({each.name for each in rounds}) == len(rounds)
-    assert rounds == list(islice(endless(SCENARIOS, 3), len(rounds)))
-    assert rounds != list(islice(endless(SCENARIOS, 4), len(rounds)))
 
 
 @pytest.mark.slow

@@ -15,12 +15,16 @@ from typing import Any
 
 from agentforge.kit.digests import digest_code, digest_file, digest_json
 from agentforge.kit.errors import InvalidInput
+from agentforge.kit.rng import Rng
 from agentforge.phase7_adas.drive.closed_loop.outcome import Outcome
 from agentforge.phase7_adas.drive.closed_loop.pictures import Pictures
-from agentforge.phase7_adas.drive.closed_loop.run import drive
+from agentforge.phase7_adas.drive.closed_loop.run import Watch, drive
+from agentforge.phase7_adas.drive.closed_loop.summary import wrong
+from agentforge.phase7_adas.drive.orchestrator.pipeline import Tick
 from agentforge.phase7_adas.drive.scenarios.catalogue import SCENARIOS
 from agentforge.phase7_adas.drive.scenarios.scenario import Scenario, Wanted
 from agentforge.phase7_adas.drive.scenarios.vary import vary
+from agentforge.phase7_adas.drive.truth import Truth
 
 OUTCOMES, PICTURES = "outcomes.jsonl", "pictures"
 ROUNDS = 1_000_003
@@ -34,11 +38,13 @@ class Task:
 
 
 def tasks(minutes: float, seed: int, names: Sequence[str] = ()) -> list[Task]:
-    """Every scenario in turn, or these, a new variation each round, until the minutes are full."""
+    """Every scenario in turn, or these, a new variation each round, until the minutes are full. Each round has an
+    order of its own, so that minutes that end within one favour nobody: whose name begins with A least of all."""
     chosen: list[Task] = []
     left_s = minutes * 60
     for round_ in count(1):
-        for name in sorted(names or SCENARIOS):
+        order = Rng(seed, "adas/drive/closed_loop/order", round_).numpy().permutation(sorted(names or SCENARIOS))
+        for name in order.tolist():
             if left_s <= 0:
                 return chosen
             chosen.append(Task(name, seed * ROUNDS + round_))
@@ -46,15 +52,19 @@ def tasks(minutes: float, seed: int, names: Sequence[str] = ()) -> list[Task]:
     raise AssertionError  # counting never ends
 
 
-def one(task: Task, pictures: Path | None = None) -> Outcome:
-    """The first drive of a scenario that has no pictures yet leaves some in a folder of its name."""
-    scenario = varied(task)
-    folder = pictures / task.scenario if pictures is not None else None
-    if folder is None or folder.exists():
-        return drive(scenario, task.seed).outcome
-    taken = Pictures()
-    outcome = drive(scenario, task.seed, watch=taken).outcome
-    taken.write(folder, scenario.road, f"{task.scenario}: {scenario.summary}")
+def one(task: Task, pictures: Path | None = None, watch: Watch | None = None) -> Outcome:
+    """`pictures`: where each scenario has a folder of its name, for its strip and clip."""
+    scenario, taken = varied(task), Pictures()
+
+    def both(tick: Tick, truth: Truth) -> None:
+        taken(tick, truth)
+        if watch is not None:
+            watch(tick, truth)
+
+    outcome = drive(scenario, task.seed, watch=both if pictures is not None else watch).outcome
+    if pictures is not None:
+        title = f"{task.scenario}: {scenario.summary}" + (f" (variation {task.seed})" if task.seed else "")
+        taken.write(pictures / task.scenario, scenario.road, title, wrong=wrong(outcome))
     return outcome
 
 

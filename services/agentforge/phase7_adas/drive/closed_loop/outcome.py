@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agentforge.phase7_adas.drive.evidence.collector import Collector
-from agentforge.phase7_adas.drive.injected import InjectedFault
+from agentforge.phase7_adas.drive.evidence.naming import first_named
+from agentforge.phase7_adas.drive.injected import FOR_EVER_US, InjectedFault
 from agentforge.phase7_adas.drive.messages import Mode
 from agentforge.phase7_adas.drive.orchestrator.pipeline import TICK_US
 from agentforge.phase7_adas.drive.safety.faults import CODES, MODE_OF
@@ -26,7 +27,7 @@ REMEMBERED_S = 3.0
 OF_THE_ROAD = frozenset(
     {"RSS_DISTANCE", "PLAN_COLLIDES", "COLLISION_NEAR", "OBJECT_ONE_SOURCE", "OFF_LANES", "PLAN_INFEASIBLE"}
 )
-"""Codes that tell of what is around the car, not of the car: naming one is not noticing an injected fault."""
+"""Codes that tell of what is around the car, not of the car."""
 
 
 @dataclass(frozen=True)
@@ -44,14 +45,21 @@ class Outcome:
     ended: Wanted
     wanted: Wanted
     detected_ms: float | None
-    """From the injected fault's beginning to the verdict that names one; None: none named, or nothing injected."""
+    """From the injected fault's beginning to the verdict that names this very fault; None: it never was, or nothing
+    was injected."""
     reacted_ms: float | None
-    """From there to the mode that the named fault asks for; None though one was named: it never came."""
+    """From there to the mode that the named fault asks for; None though it was named: it never came."""
     hardest_brake_mps2: float
     needless_brakes: int
     """How often it braked harder than HARD_MPS2 with nothing real in its way, whatever was injected."""
     late: int
     crashes: int
+    named: str | None = None
+    """The code that named the injected fault."""
+    alarms: int = 0
+    """Faults of the car itself, grave enough to degrade it, that were told while nothing had been injected."""
+    off_m: float | None = None
+    """The farthest that the ego was from where it believed to be, while it trusted itself."""
 
     @property
     def safe(self) -> bool:
@@ -63,7 +71,8 @@ def judge(
 ) -> Outcome:
     count = collector.count
     mode, speed = collector.mode[:count], collector.column("speed")
-    detected_us, reacted_us = reaction(scenario.faults, collector)
+    named, detected_us, reacted_us = reaction(scenario.faults, collector)
+    off_m = collector.column("off_m")
     return Outcome(
         scenario=scenario.name, seed=seed, seconds=count * TICK_US / 1e6, metres=metres,
         collisions=len(collisions), caused=sum(one.ego_caused for one in collisions),
@@ -73,6 +82,8 @@ def judge(
         reacted_ms=None if reacted_us is None else reacted_us / 1e3,
         hardest_brake_mps2=float(-collector.column("accel").min(initial=0.0)),
         needless_brakes=len(needless_brakes(collector)), late=len(collector.late), crashes=len(collector.crashes),
+        named=named, alarms=alarms(scenario.faults, collector),
+        off_m=None if np.isnan(off_m).all() else float(np.nanmax(off_m)),
     )  # fmt: skip
 
 
@@ -111,17 +122,24 @@ def needless_brakes(collector: Collector) -> list[int]:
     return [k for k in began if not collector.reason[max(0, k - window) : k + 1].any()]
 
 
-def reaction(faults: Sequence[InjectedFault], collector: Collector) -> tuple[int | None, int | None]:
-    """Microseconds from the injection to the verdict that first names a fault of the car itself, and from there to
-    the mode that this fault asks for."""
-    if not faults:
-        return None, None
-    began_us = min(each.from_us for each in faults)
-    told = [one for one in collector.faults if one.told_us >= began_us and one.code not in OF_THE_ROAD]
-    if not told:
-        return None, None
-    first = min(told, key=lambda one: one.told_us)
+def alarms(faults: Sequence[InjectedFault], collector: Collector) -> int:
+    began_us = min((each.from_us for each in faults), default=FOR_EVER_US)
+    return sum(
+        one.told_us < began_us
+        and one.code not in OF_THE_ROAD
+        and MODE_OF[CODES[one.code].reaction] >= Mode.DEGRADED
+        for one in collector.faults
+    )
+
+
+def reaction(faults: Sequence[InjectedFault], collector: Collector) -> tuple[str | None, int | None, int | None]:
+    """The code that first names the injected fault; microseconds from the injection to the verdict that does, and
+    from there to the mode that this code asks for."""
+    first = first_named(faults, collector.faults)
+    if first is None:
+        return None, None, None
     asked = MODE_OF[CODES[first.code].reaction]
     t_us, mode = collector.t_us[: collector.count], collector.mode[: collector.count]
     there = t_us[(t_us >= first.told_us) & (mode >= asked)]
-    return first.told_us - began_us, int(there[0]) - first.told_us if len(there) else None
+    began_us = min(each.from_us for each in faults)
+    return first.code, first.told_us - began_us, int(there[0]) - first.told_us if len(there) else None

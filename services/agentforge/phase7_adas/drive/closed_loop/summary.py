@@ -6,15 +6,11 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
+from agentforge.phase7_adas.drive.closed_loop import by_fault
 from agentforge.phase7_adas.drive.closed_loop.outcome import Outcome
 from agentforge.phase7_adas.drive.evidence.intervals import Rate, per_hour
 from agentforge.phase7_adas.drive.evidence.results import Result
 from agentforge.phase7_adas.drive.scenarios.catalogue import SCENARIOS
-from agentforge.phase7_adas.drive.scenarios.scenario import Family
-
-REACTION_BAR_MS = 100.0
 
 
 def results(outcomes: Sequence[Outcome]) -> list[Result]:
@@ -29,31 +25,22 @@ def results(outcomes: Sequence[Outcome]) -> list[Result]:
         _rate("closed_loop/minimal_risk_per_hour", sum(o.minimal_risk for o in outcomes), hours, how),
         _part("closed_loop/as_wanted", [o.ended is o.wanted for o in outcomes], how),
     ]
-    return found + _of_faults([o for o in outcomes if SCENARIOS[o.scenario].faults])
+    return found + _of_the_car(outcomes) + by_fault.results(outcomes)
 
 
-def _of_faults(injected: Sequence[Outcome]) -> list[Result]:
-    if not injected:
+def _of_the_car(outcomes: Sequence[Outcome]) -> list[Result]:
+    """Where the ego is, and whether it cries wolf: only drives without an injected fault can say."""
+    sound = [o for o in outcomes if not SCENARIOS[o.scenario].faults]
+    if not sound:
         return []
-    how = f"{len(injected)} drives with one injected fault, {len({o.scenario for o in injected})} scenarios"
-    found = [_count("faults/unsafe", [not o.safe for o in injected], how)]
-    noticed = [o.detected_ms for o in injected if o.detected_ms is not None]
-    found.append(_part("faults/noticed", [o.detected_ms is not None for o in injected], how))
-    if noticed:
-        found.append(
-            _worst(
-                "faults/detected_ms",
-                noticed,
-                "ms",
-                f"{how}; from injection to the verdict that names any fault of the car",
-            )
-        )
-    reacted = [o.reacted_ms for o in injected if o.reacted_ms is not None]
-    if reacted:
-        method = f"{how}; from that verdict to the mode that its fault asks for, the slowest"
-        found.append(_worst("faults/reacted_ms", reacted, "ms", method, bar=REACTION_BAR_MS))
-        never = [o.reacted_ms is None for o in injected if o.detected_ms is not None]
-        found.append(_count("faults/unanswered", never, how))
+    hours = sum(o.seconds for o in sound) / 3600
+    how = f"{len(sound)} drives without an injected fault, {hours * 60:.0f} generated minutes"
+    alarms = sum(o.alarms for o in sound)
+    found = [_rate("faults/false_alarms_per_hour", alarms, hours, f"{how}; faults of the car that degrade it")]
+    off = [o.off_m for o in sound if o.off_m is not None]
+    if off:
+        method = f"{how}; from belief to truth while it trusts itself, the farthest"
+        found.append(Result("ego/off_m", max(off), "m", len(off), method))
     return found
 
 
@@ -82,12 +69,13 @@ def _row(name: str, group: Sequence[Outcome]) -> dict[str, Any]:
         "needless_brakes": sum(o.needless_brakes for o in group),
         "hardest_brake_mps2": max(o.hardest_brake_mps2 for o in group),
         "slowest_reaction_ms": max(reacted, default=None),
+        "wrong": [o.seed for o in group if wrong(o)],
     }
 
 
-def nominal(outcomes: Sequence[Outcome]) -> list[Outcome]:
-    """Where nothing that is dangerous happens: the place to count false stops."""
-    return [o for o in outcomes if SCENARIOS[o.scenario].family is Family.NOMINAL]
+def wrong(one: Outcome) -> bool:
+    """Whether it went otherwise than is wanted: what a picture is wanted of."""
+    return not one.safe or one.ended is not one.wanted or one.false_stops > 0 or one.needless_brakes > 0
 
 
 def _count(key: str, wrong: Sequence[bool], method: str) -> Result:
@@ -104,7 +92,3 @@ def _part(key: str, right: Sequence[bool], method: str) -> Result:
     rate = Rate(sum(right), len(right))
     low, high = rate.interval
     return Result(key, rate.value, "1", rate.n, method, low, high)
-
-
-def _worst(key: str, values: Sequence[float], unit: str, method: str, bar: float | None = None) -> Result:
-    return Result(key, float(np.max(values)), unit, len(values), method, bar=bar)

@@ -7,14 +7,17 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from agentforge.phase7_adas.drive.messages import StageTimes
+from agentforge.phase7_adas.drive.messages import Fault, StageTimes
 from agentforge.phase7_adas.drive.orchestrator.pipeline import Tick
 from agentforge.phase7_adas.drive.truth import ACCEL, EGO_ID, SPEED, Floats, Truth, X, Y
 
 STAGES = tuple(each.name.removesuffix("_ms") for each in fields(StageTimes))
 """Columns of Collector.wall_ms: fusion, perception, prediction, planning, monitor, total."""
-FIGURES = ("speed", "accel", "nearest_m", "tracks", "refused")
-"""Columns of Collector.figures."""
+FIGURES = ("speed", "accel", "nearest_m", "tracks", "refused", "off_m")
+"""Columns of Collector.figures. `off_m`: how far the ego is from where it believes to be, or NaN while it does not
+trust that."""
+BY_FACT = frozenset({"EGO_UNTRUSTED"})
+"""Codes whose fact says what it is about: with another fact it is another fault."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,7 @@ class FaultSeen:
     seen_us: int
     told_us: int
     """The tick whose verdict first named it."""
+    fact: str = ""
 
 
 class Collector:
@@ -38,7 +42,7 @@ class Collector:
         """Tick, stage, ms beyond its ceiling."""
         self.crashes: list[tuple[int, str, str]] = []
         self.faults: list[FaultSeen] = []
-        self._open: set[tuple[str, str]] = set()
+        self._open: set[tuple[str, str, str]] = set()
 
     def note(self, tick: Tick, truth: Truth, reason: bool) -> None:
         k = self.count
@@ -46,16 +50,17 @@ class Collector:
         self.wall_ms[k] = [getattr(tick.times, f"{stage}_ms") for stage in STAGES]
         refused = sum(tick.plan.refused.values()) if tick.plan is not None else 0
         tracks = len(tick.tracks.id_N) if tick.tracks is not None else 0
-        self.figures[k] = (truth.ego_6[SPEED], truth.ego_6[ACCEL], nearest_m(truth), tracks, refused)
+        figures = (truth.ego_6[SPEED], truth.ego_6[ACCEL], nearest_m(truth), tracks, refused, _off_m(tick, truth))
+        self.figures[k] = figures
         self.late += [(k, stage, ms) for stage, ms in sorted(tick.late_ms.items())]
         self.crashes += [(k, stage, what) for stage, what in sorted(tick.crashes.items())]
-        now = {(one.code, one.where) for one in tick.verdict.faults}
+        now = {_key(one): one for one in tick.verdict.faults}
         self.faults += [
-            FaultSeen(one.code, one.where, one.seen_us, tick.t_us)
-            for one in tick.verdict.faults
-            if (one.code, one.where) not in self._open
+            FaultSeen(one.code, one.where, one.seen_us, tick.t_us, one.fact)
+            for key, one in now.items()
+            if key not in self._open
         ]
-        self._open = now
+        self._open = set(now)
         self.count += 1
 
     def column(self, name: str) -> Floats:
@@ -65,6 +70,16 @@ class Collector:
         """Of the ticks in which it ran."""
         taken = self.wall_ms[: self.count, STAGES.index(name)]
         return taken[~np.isnan(taken)]
+
+
+def _key(one: Fault) -> tuple[str, str, str]:
+    return one.code, one.where, one.fact if one.code in BY_FACT else ""
+
+
+def _off_m(tick: Tick, truth: Truth) -> float:
+    if tick.ego is None or not tick.ego.trusted:
+        return float("nan")
+    return float(np.hypot(*(tick.ego.state_6[[X, Y]] - truth.ego_6[[X, Y]])))
 
 
 def nearest_m(truth: Truth) -> float:

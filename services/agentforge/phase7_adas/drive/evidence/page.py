@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 from typing import Any
+
+from agentforge.phase7_adas.drive.evidence.results import HERE
 
 _STYLE = """
 :root { color-scheme: light dark; --line: #8886; --soft: #8882; }
@@ -14,13 +17,24 @@ th, td { border-bottom: 1px solid var(--line); padding: .35rem .6rem; text-align
 td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .wide { overflow-x: auto; }
 .verdict { font-weight: 600; }
+.how { min-width: 17rem; font-size: .85rem; }
 figure { margin: 1.5rem 0; } figure svg { max-width: 100%; height: auto; }
 a { color: inherit; } :target { background: var(--soft); }
 """
 
 
-def page(report: Mapping[str, Any], strips: Mapping[str, str] | None = None) -> str:
-    """`strips`: by scenario, an SVG of ours. Everything else is escaped."""
+@dataclass(frozen=True)
+class Strip:
+    """`svg`: None where the page has no room for it. Paths are relative to the page."""
+
+    svg: str | None
+    path: str
+    clip: str | None
+    """Of the first drive of this scenario that went wrong."""
+
+
+def page(report: Mapping[str, Any], strips: Mapping[str, Strip] | None = None) -> str:
+    """`strips`: by scenario; their SVG is ours. Everything else is escaped."""
     parts = [
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>",
         f"<title>Safety report of the driving pipeline</title><style>{_STYLE}</style><main>",
@@ -32,6 +46,7 @@ def page(report: Mapping[str, Any], strips: Mapping[str, str] | None = None) -> 
         _misses(report["false_negatives"]),
         _hazards(report["hazards"]),
         _goals(report["goals"]),
+        _faults(report["faults"]),
         _sensors(report["sensors"]),
         _scenarios(report["scenarios"]),
         *_strips(strips or {}),
@@ -59,7 +74,7 @@ def _verdict(word: str) -> str:
 
 
 def _missing(keys: Sequence[str]) -> str:
-    return f"<br>not measured here: {escape(', '.join(keys))}" if keys else ""
+    return f"<br>not measured: {escape(', '.join(keys))}" if keys else ""
 
 
 def _tests(names: Sequence[str]) -> str:
@@ -72,23 +87,44 @@ def _tests(names: Sequence[str]) -> str:
 def _results(rows: Sequence[Mapping[str, Any]]) -> str:
     body = (
         [
-            _anchor(one["key"]), _number(one["value"]), escape(one["unit"]),
+            _anchor(one["key"]), _number(one["value"]) + _unit(one["unit"]),
             _number(one["low"]) + " … " + _number(one["high"]) if one["low"] is not None else "",
             f"{one['sense']} {_number(one['bar'])}" if one["bar"] is not None else "",
-            _verdict(one["verdict"]), f"{one['n']:,}", escape(one["method"]),
+            _verdict(one["verdict"]), f"{one['n']:,}", _how(escape(one["method"]), one["source"]),
             _links(one["requirements"]),
         ]
         for one in rows
     )  # fmt: skip
-    heads = ("result", "value", "unit", "95 %", "bar", "verdict", "n", "how", "requirements")
-    return "<h2>Results</h2>" + _table(heads, body, numbers={1, 3, 6})
+    heads = ("result", "value", "95 %", "bar", "verdict", "n", "how", "requirements")
+    title = "<h2>Results</h2><p>Measured in this call, by this code, where nothing else is said.</p>"
+    return title + _table(heads, body, numbers={1, 2, 5})
+
+
+def _unit(unit: str) -> str:
+    return "" if unit == "1" else f" {escape(unit)}"
+
+
+def _how(words: str, source: str) -> str:
+    if source == HERE:
+        return f"<div class=how>{words}</div>"
+    return f"<div class=how>{words}<br><strong>{escape(source)}</strong></div>"
 
 
 def _misses(told: Mapping[str, Any]) -> str:
-    return (
-        f"<p>A rate of missed objects of {told['threshold']:.2%} can be told from a higher one only by "
-        f"{told['cases_needed_without_one_miss']:,} independent cases without a single miss.</p>"
+    words = (
+        f"<h2>Missed objects</h2><p>A rate of missed objects of {told['threshold']:.2%} can be told from a higher "
+        f"one only by {told['cases_needed_without_one_miss']:,} independent cases without a single miss.</p>"
     )
+    body = (
+        [
+            escape(one["class"]), f"{escape(one['metres'])} m", f"{one['rate']:.2%}",
+            f"{one['low']:.2%} … {one['high']:.2%}", f"{one['n']:,}", _how("", one["source"]),
+        ]
+        for one in told["rates"]
+    )  # fmt: skip
+    if not told["rates"]:
+        return f"{words}<p>Not measured.</p>"
+    return words + _table(("class", "distance", "missed", "95 %", "of", ""), body, numbers={2, 3, 4})
 
 
 def _hazards(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -115,16 +151,40 @@ def _goals(rows: Sequence[Mapping[str, Any]]) -> str:
     return "<h2>Safety goals</h2>" + _table(heads, body)
 
 
+def _faults(rows: Sequence[Mapping[str, Any]]) -> str:
+    body = (
+        [
+            escape(one["where"]), escape(one["kind"]), _links(one["scenarios"]), f"{one['drives']:,}",
+            f"{one['noticed']:,}" if one["words"] else "no word",
+            escape(", ".join(f"{code} ({n:,})" for code, n in one["named"].items())),
+            _number(one["detected_p50_ms"]), _number(one["slowest_detection_ms"]),
+            _number(one["slowest_reaction_ms"]), f"{one['went_on']:,}", f"{one['safe_stops']:,}",
+            f"{one['caused']:,}",
+        ]
+        for one in rows
+    )  # fmt: skip
+    heads = (
+        "where", "fault", "scenarios", "drives", "noticed", "named as", "after ms (median)", "slowest ms",
+        "from there to its mode, slowest ms", "went on safely", "safe stops", "collisions caused",
+    )  # fmt: skip
+    title = "<h2>Injected faults, and what came of them</h2><p>Noticed is only what was called by a word for this "
+    title += "very fault. Where the monitor has no word, what is shown is that nothing came of it, or what did.</p>"
+    return title + _table(heads, body, numbers={3, 4, 6, 7, 8, 9, 10, 11})
+
+
 def _sensors(rows: Sequence[Mapping[str, Any]]) -> str:
     body = (
         [
             escape(one["sensor"]), escape(one["kind"]), escape(one["effect"]), escape(one["noticed_by"]),
-            _links(one["scenarios"]) or "no scenario injects it",
+            _links(one["scenarios"]) or "not injected in these drives",
+            f"{one['noticed']:,} of {one['drives']:,}" if one["drives"] else "",
         ]
         for one in rows
     )  # fmt: skip
     title = "<h2>Failure modes of sensors</h2><p>Without failure rates: no part, no maker who could give them.</p>"
-    return title + _table(("sensor", "fails by", "effect", "noticed by", "scenarios"), body)
+    return title + _table(
+        ("sensor", "fails by", "effect", "should be noticed by", "scenarios", "was noticed"), body
+    )
 
 
 def _scenarios(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -144,9 +204,17 @@ def _scenarios(rows: Sequence[Mapping[str, Any]]) -> str:
     return "<h2>Scenarios</h2>" + _table(heads, body, numbers={2, 4, 5, 6, 7, 8, 9, 10})
 
 
-def _strips(strips: Mapping[str, str]) -> Iterable[str]:
-    for name in sorted(strips):
-        yield f"<figure><figcaption>{escape(name)}</figcaption>{strips[name]}</figure>"
+def _strips(strips: Mapping[str, Strip]) -> Iterable[str]:
+    if strips:
+        yield "<h2>From above</h2>"
+    for name, one in strips.items():
+        words = escape(name)
+        if one.svg is None:
+            words += f', <a href="{escape(one.path)}">strip</a> (too much for one page)'
+        if one.clip is not None:
+            words += f', which went wrong: <a href="{escape(one.clip)}">clip</a>'
+        shown = " open" if one.clip is not None else ""
+        yield f"<details{shown}><summary>{words}</summary><figure>{one.svg or ''}</figure></details>"
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], numbers: set[int] | None = None) -> str:

@@ -25,7 +25,7 @@ REQUIREMENTS = (
     ),
     Requirement(
         "SR2", "Tracks are where things are, and the ego is where it believes to be.", ("SG1", "SG4"),
-        ("fusion/gospa",),
+        ("fusion/gospa_over_stone_soup/hiding", "fusion/gospa_over_stone_soup/open", "ego/off_m"),
     ),
     Requirement(
         "SR3", "Plans keep clear of what is predicted, within limits of comfort and of the road.", ("SG1", "SG3"),
@@ -50,6 +50,7 @@ REQUIREMENTS = (
     ),
     Requirement(
         "SR8", "Messages that are ill-formed, replayed, or alone in what they tell change nothing.", ("SG7",),
-        ("v2x/dropped",),
+        ("v2x/ill_formed_accepted", "v2x/replayed_accepted", "v2x/turned_unsigned_accepted",
+         "v2x/turned_signed_accepted", "v2x/lies_believed"),
     ),
 )  # fmt: skip

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from agentforge.kit.measure import Measurement
+
+HERE = "measured here, by this code"
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,8 @@ class Result:
     high: float | None = None
     bar: float | None = None
     sense: Literal["at most", "at least"] = "at most"
+    source: str = HERE
+    """Where it was measured, and by which code."""
 
     @property
     def met(self) -> bool | None:
@@ -49,6 +53,11 @@ class Result:
     def measurement(self) -> Measurement:
         half = None if self.low is None or self.high is None else (self.high - self.low) / 2
         return Measurement(f"adas/drive/{self.key}", self.value, self.unit, self.method, self.n, half)
+
+
+def again(told: Mapping[str, Any]) -> Result:
+    """The inverse of told()."""
+    return Result(**{name: value for name, value in told.items() if name != "verdict"})
 
 
 def by_key(results: Iterable[Result]) -> dict[str, Result]:

@@ -9,6 +9,7 @@ from typing import Any
 from agentforge.phase7_adas.drive.evidence.fmeda import MODES
 from agentforge.phase7_adas.drive.evidence.hara import ASSUMED, GOALS, HAZARDS, goal_asil
 from agentforge.phase7_adas.drive.evidence.intervals import cases_needed
+from agentforge.phase7_adas.drive.evidence.parts import BANDS_M, FAR_M, KINDS
 from agentforge.phase7_adas.drive.evidence.requirements import REQUIREMENTS, Requirement
 from agentforge.phase7_adas.drive.evidence.results import Result, by_key
 from agentforge.phase7_adas.drive.evidence.uncovered import GENERATED_ONLY, NOT_COVERED
@@ -19,12 +20,16 @@ THRESHOLD_FALSE_NEGATIVES = 1e-4
 
 
 def safety_report(
-    results: Sequence[Result], scenarios: Sequence[Mapping[str, Any]], tests: Mapping[str, Sequence[str]]
+    results: Sequence[Result],
+    scenarios: Sequence[Mapping[str, Any]],
+    tests: Mapping[str, Sequence[str]],
+    faults: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
-    """`scenarios`: summary.by_scenario; `tests`: by requirement, the names of tests that are marked with it."""
+    """`scenarios`: summary.by_scenario; `tests`: by requirement, the names of tests that are marked with it;
+    `faults`: by_fault.by_fault."""
     found = by_key(results)
     return {
-        "format": 1,
+        "format": 2,
         "what_it_is": WHAT_IT_IS,
         "limits": [GENERATED_ONLY, ASSUMED],
         "hazards": [{**asdict(each), "asil": each.asil, "goals": _goals_of(each.id)} for each in HAZARDS],
@@ -37,10 +42,12 @@ def safety_report(
             for one in results
         ],
         "scenarios": [dict(each) for each in scenarios],
-        "sensors": [_mode(each, scenarios) for each in _modes()],
+        "faults": [dict(each) for each in faults],
+        "sensors": [_mode(each, scenarios, faults) for each in _modes()],
         "false_negatives": {
             "threshold": THRESHOLD_FALSE_NEGATIVES,
             "cases_needed_without_one_miss": cases_needed(THRESHOLD_FALSE_NEGATIVES),
+            "rates": _misses(found),
         },
         "not_covered": [{"asked_by": where, "what": what} for where, what in NOT_COVERED],
     }
@@ -86,7 +93,23 @@ def _modes() -> list[dict[str, Any]]:
             for each in MODES]  # fmt: skip
 
 
-def _mode(mode: dict[str, Any], scenarios: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """With the scenarios that inject it; none is told as none."""
+def _mode(
+    mode: dict[str, Any], scenarios: Sequence[Mapping[str, Any]], faults: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """With the scenarios that inject it, none is told as none; and how often it was noticed in them."""
     shown = [each["scenario"] for each in scenarios if [mode["sensor"], mode["kind"]] in each.get("injected", [])]
-    return {**mode, "scenarios": shown}
+    driven = [each for each in faults if (each["where"], each["kind"]) == (mode["sensor"], mode["kind"])]
+    counts = {name: sum(each[name] for each in driven) for name in ("drives", "noticed")}
+    return {**mode, "scenarios": shown, **counts}
+
+
+def _misses(found: Mapping[str, Result]) -> list[dict[str, Any]]:
+    """By class and distance, as far as it was measured."""
+    rates = []
+    for kind in KINDS:
+        for band in (FAR_M, *BANDS_M):
+            one = found.get(f"perception/false_negative_rate/{kind}" + ("" if band == FAR_M else f"/{band}"))
+            if one is not None:
+                rates.append({"class": kind, "metres": band, "rate": one.value, "low": one.low, "high": one.high,
+                              "n": one.n, "source": one.source})  # fmt: skip
+    return rates

@@ -11,10 +11,12 @@ nanoseconds. Channels, all with message encoding `agentforge.arrays.v1`:
     /sensors/gps     sequence, taken_us, arrived_us       xy_2, velocity_2   f8 (2,); sigma_m   f8 ()
     /truth           t_us                                 ego_6, ego_size_3, id_N, kind_N, state_N6,
                                                           size_N3, weather_4 (rain, fog, darkness, glare)
+    /v2x             t_us                                 octets_M      u1 (M,)  datagrams, one after the other
+                                                          lengths_K     i4 (K,)  of each
     /verdict         t_us, mode (0 to 4), faults          command_2     f8 (2,)  acceleration, curvature
 
 Frames, units and columns are those of readings.py, truth.py and messages.py. A real log has those of the
-sensors that the car had; /truth and /verdict may be missing, and other topics are passed over and counted.
+sensors that the car had; /v2x, /truth and /verdict may be missing, and other topics are passed over and counted.
 `log_time` is arrived_us (or t_us) x 1000 and does not go back by more than SHUFFLE_US: sort a log first.
 `taken_us` is by the sensor's own clock.
 
@@ -26,6 +28,9 @@ then the bytes of those arrays, one after the other, and nothing else. In Python
                          "arrays": [{"name": "image_HW", "dtype": "|u1", "shape": list(image.shape)}]}).encode()
     message = struct.pack("<I", len(header)) + header + image.tobytes()
 
+The metadata record METADATA, before the first message, has version, scenario, seed, and what replaying needs:
+road (JSON of road.Road's fields), lane (the route's), faults (JSON of what was injected into stages), code.
+
 Shapes are not judged here: what a sensor said wrongly is replayed as it was said, and the monitor's to refuse.
 """
 
@@ -35,7 +40,7 @@ from typing import Final
 
 ENCODING: Final = "agentforge.arrays.v1"
 METADATA: Final = "agentforge.drive"
-"""Name of the metadata record: version, scenario, seed. A converted log may lack it."""
+"""Name of the metadata record. A converted log may lack it; then only its readings can be read."""
 VERSION: Final = 1
 SHUFFLE_US: Final = 100_000
 NUMBERS: Final = ("<f8", "<f4", "<i8", "<i4", "<u4", "<u2", "|u1", "|i1", "|b1")
@@ -44,6 +49,7 @@ DTYPES: Final = (*NUMBERS, *(f"<U{letters}" for letters in range(1, 65)))
 DTYPES_IN_WORDS: Final = f"{', '.join(NUMBERS)}, <U1 to <U64"
 
 TRUTH: Final = "/truth"
+V2X: Final = "/v2x"
 VERDICT: Final = "/verdict"
 SENSORS: Final = {
     "/sensors/camera": ("image_HW",),
@@ -55,10 +61,16 @@ SENSORS: Final = {
 ARRAYS: Final = {
     **SENSORS,
     TRUTH: ("ego_6", "ego_size_3", "id_N", "kind_N", "state_N6", "size_N3", "weather_4"),
+    V2X: ("octets_M", "lengths_K"),
     VERDICT: ("command_2",),
 }
 _STAMP: Final = ("sequence", "taken_us", "arrived_us")
-FIELDS: Final = {**dict.fromkeys(SENSORS, _STAMP), TRUTH: ("t_us",), VERDICT: ("t_us", "mode", "faults")}
+FIELDS: Final = {
+    **dict.fromkeys(SENSORS, _STAMP),
+    TRUTH: ("t_us",),
+    V2X: ("t_us",),
+    VERDICT: ("t_us", "mode", "faults"),
+}
 
 
 def schema(topic: str) -> dict[str, object]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import IO
@@ -21,7 +22,10 @@ class Recorder:
     The file gets its name when all is written; when the block ends by an error there is none.
     """
 
-    def __init__(self, path: Path, scenario: str = "", seed: int = 0) -> None:
+    def __init__(
+        self, path: Path, scenario: str = "", seed: int = 0, told: Mapping[str, str] | None = None
+    ) -> None:
+        """`told`: more of the metadata: channels.py."""
         self._path = path
         self._part = path.with_name(f".{path.name}.part")
         with disk_errors(path):
@@ -29,7 +33,8 @@ class Recorder:
         # the checksum of the whole data section is what lets a reader refuse any flipped bit
         self._writer = Writer(self._file, compression=CompressionType.ZSTD, enable_data_crcs=True)
         self._writer.start(profile="", library="agentforge")
-        self._writer.add_metadata(METADATA, {"version": str(VERSION), "scenario": scenario, "seed": str(seed)})
+        metadata = {"version": str(VERSION), "scenario": scenario, "seed": str(seed), **(told or {})}
+        self._writer.add_metadata(METADATA, metadata)
         self._channels = {topic: self._register(topic) for topic in ARRAYS}
         self._counts = dict.fromkeys(ARRAYS, 0)
 

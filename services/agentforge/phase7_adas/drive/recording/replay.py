@@ -17,7 +17,7 @@ from agentforge.phase7_adas.drive.readings import Reading
 from agentforge.phase7_adas.drive.recording.arrays import BadMessage, unpack
 from agentforge.phase7_adas.drive.recording.channels import ARRAYS, ENCODING, METADATA, SENSORS, SHUFFLE_US, VERSION
 from agentforge.phase7_adas.drive.recording.chunks import LARGEST, records_of
-from agentforge.phase7_adas.drive.recording.things import Thing, time_us, together
+from agentforge.phase7_adas.drive.recording.things import Datagrams, Thing, time_us, together
 from agentforge.phase7_adas.drive.truth import Truth
 
 _FORMAT = "agentforge.phase7_adas.drive.recording.channels says what a recording holds."
@@ -37,6 +37,7 @@ class Replay:
         self.path = path
         self.scenario, self.seed = "", 0
         """Of the metadata, once reading has begun; a converted log may have none."""
+        self.metadata: dict[str, str] = {}
         self.passed_over: Counter[str] = Counter()
         """Messages of topics that are not ours, so far."""
         self._things = self._sensors_of(self.things())
@@ -63,7 +64,7 @@ class Replay:
 
     @staticmethod
     def _sensors_of(things: Iterator[Thing]) -> Iterator[Reading]:
-        return (thing for thing in things if not isinstance(thing, Truth | Verdict))
+        return (thing for thing in things if not isinstance(thing, Truth | Datagrams | Verdict))
 
     def things(self) -> Iterator[Thing]:
         """Everything that is ours, from the beginning, in the file's order, which is checked."""
@@ -134,6 +135,7 @@ class Replay:
         version = metadata.get("version", "")
         if version != str(VERSION):
             raise self._not_ours(f"version {version!r} of our format; this program reads {VERSION}", _FORMAT)
+        self.metadata = dict(metadata)
         self.scenario = metadata.get("scenario", "")
         seed = metadata.get("seed", "0")
         self.seed = int(seed) if seed.lstrip("-").isdecimal() else 0

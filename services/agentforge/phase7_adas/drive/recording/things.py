@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -17,14 +19,24 @@ from agentforge.phase7_adas.drive.readings import (
     Stamp,
 )
 from agentforge.phase7_adas.drive.recording.arrays import Arrays, BadMessage
-from agentforge.phase7_adas.drive.recording.channels import ARRAYS, FIELDS, SENSORS, TRUTH, VERDICT
+from agentforge.phase7_adas.drive.recording.channels import ARRAYS, FIELDS, SENSORS, TRUTH, V2X, VERDICT
 from agentforge.phase7_adas.drive.truth import Bodies, Truth, Weather
 
-Thing: TypeAlias = Reading | Truth | Verdict
+
+@dataclass(frozen=True)
+class Datagrams:
+    """What came by radio in a tick."""
+
+    t_us: int
+    datagrams: tuple[bytes, ...]
+
+
+Thing: TypeAlias = Reading | Truth | Datagrams | Verdict
 _OF_TOPIC = dict(zip(SENSORS, (CameraReading, RadarReading, LidarReading, ImuReading, GpsReading), strict=True))
 _TOPIC_OF: dict[type[Any], str] = {
     **{kind: topic for topic, kind in _OF_TOPIC.items()},
     Truth: TRUTH,
+    Datagrams: V2X,
     Verdict: VERDICT,
 }
 
@@ -35,7 +47,7 @@ def topic_of(thing: Thing) -> str:
 
 def time_us(thing: Thing) -> int:
     """When it reached the ego's computer, or was so."""
-    return thing.t_us if isinstance(thing, Truth | Verdict) else thing.stamp.arrived_us
+    return thing.t_us if isinstance(thing, Truth | Datagrams | Verdict) else thing.stamp.arrived_us
 
 
 def apart(thing: Thing) -> tuple[dict[str, object], dict[str, object]]:
@@ -51,6 +63,10 @@ def apart(thing: Thing) -> tuple[dict[str, object], dict[str, object]]:
             "size_N3": others.size_N3,
             "weather_4": np.array([weather.rain, weather.fog, weather.darkness, weather.glare]),
         }
+    if isinstance(thing, Datagrams):
+        octets = np.frombuffer(b"".join(thing.datagrams), dtype=np.uint8)
+        lengths = np.array([len(each) for each in thing.datagrams], dtype=np.int32)
+        return {"t_us": thing.t_us}, {"octets_M": octets, "lengths_K": lengths}
     if isinstance(thing, Verdict):
         faults = [[fault.code, fault.seen_us, fault.where, fault.fact] for fault in thing.faults]
         command = np.array([thing.command.accel_mps2, thing.command.curvature_per_m])
@@ -70,6 +86,8 @@ def together(topic: str, header: dict[str, Any], arrays: Arrays) -> Thing:
         weather = Weather(*(float(part) for part in arrays["weather_4"]))
         others = Bodies(arrays["id_N"], arrays["kind_N"], arrays["state_N6"], arrays["size_N3"])
         return Truth(header["t_us"], arrays["ego_6"], arrays["ego_size_3"], others, weather)
+    if topic == V2X:
+        return Datagrams(header["t_us"], _parted(arrays["octets_M"].tobytes(), arrays["lengths_K"].tolist()))
     if topic == VERDICT:
         accel, curvature = (float(part) for part in arrays["command_2"])
         faults = tuple(_fault(each) for each in header["faults"])
@@ -95,6 +113,14 @@ def _check(topic: str, header: dict[str, Any], arrays: Arrays) -> None:
             raise BadMessage(f"{name} has shape {arrays[name].shape}, not {shape}")
     if topic == VERDICT and (header["mode"] not in list(Mode) or not isinstance(header["faults"], list)):
         raise BadMessage(f"mode {header['mode']!r}, faults {header['faults']!r}")
+
+
+def _parted(octets: bytes, lengths: Any) -> tuple[bytes, ...]:
+    good = isinstance(lengths, list) and all(type(each) is int and each >= 0 for each in lengths)
+    if not good or sum(lengths) != len(octets):
+        raise BadMessage(f"{len(octets)} octets are no datagrams of {str(lengths)[:60]}")
+    ends = list(accumulate(lengths, initial=0))
+    return tuple(octets[begin:end] for begin, end in pairwise(ends))
 
 
 def _fault(given: object) -> Fault:

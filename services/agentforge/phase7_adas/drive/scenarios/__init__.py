@@ -1,1 +1,1 @@
-"""Named situations on generated roads, and endless variations of them."""
+"""Named situations on generated roads, and variations of them."""

@@ -11,6 +11,7 @@ STREET: Final = Road(((1500.0, 0.0),), lanes=2, oncoming=1)
 AVENUE: Final = Road(((2000.0, 0.0),), lanes=3, oncoming=1, speed_limit_mps=16.7)
 """Two lanes the ego's way."""
 MOTORWAY: Final = Road(((3000.0, 0.0),), lanes=2, speed_limit_mps=27.8)
+COUNTRY: Final = Road(((2500.0, 0.0),), lanes=2, oncoming=1, speed_limit_mps=22.2)
 BENDS: Final = Road(
     ((120.0, 0.0), (140.0, 1 / 150), (80.0, 0.0), (160.0, -1 / 120), (1000.0, 0.0)), lanes=2, oncoming=1
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from agentforge.phase7_adas.drive.injected import FaultKind, InjectedFault
 from agentforge.phase7_adas.drive.road import Road
-from agentforge.phase7_adas.drive.scenarios.roads import AVENUE, MIDDLE, RIGHT, STREET
+from agentforge.phase7_adas.drive.scenarios.roads import AVENUE, COUNTRY, MIDDLE, RIGHT, STREET
 from agentforge.phase7_adas.drive.scenarios.scenario import EgoStart, Family, Scenario, Wanted
 from agentforge.phase7_adas.drive.scenarios.script import (
     LORRY,
@@ -19,6 +19,8 @@ from agentforge.phase7_adas.drive.scenarios.script import (
     gap,
 )
 
+VERGE = -2.0
+
 
 def _v2x(
     name: str,
@@ -28,9 +30,11 @@ def _v2x(
     road: Road = STREET,
     fault: InjectedFault | None = None,
     wanted: Wanted = Wanted.GOES_ON,
+    speed_mps: float = 12.0,
 ) -> Scenario:
     faults = () if fault is None else (fault,)
-    return Scenario(name, Family.V2X, summary, 20.0, road, wanted, hazard, EgoStart(), actors=actors, faults=faults)
+    ego = EgoStart(speed_mps=speed_mps)
+    return Scenario(name, Family.V2X, summary, 20.0, road, wanted, hazard, ego, actors=actors, faults=faults)
 
 
 V2X = (
@@ -51,6 +55,16 @@ V2X = (
         hazard=True,
         road=AVENUE,
         wanted=Wanted.STOPS,
+    ),
+    _v2x(
+        "v2x_hidden_brake",
+        "A lorry hides a car that brakes hard and warns of it; the lorry swerves onto the verge, late.",
+        Actor(42.0, RIGHT, 20.0, size=LORRY, manner=Manner.CRUISES, acts=(Act(at(8.0), ToSide(VERGE, 3.5)),)),
+        Actor(88.0, RIGHT, 20.0, acts=(Act(at(6.0), ToSpeed(0.0, 7.0)),), talks=True),
+        hazard=True,
+        road=COUNTRY,
+        wanted=Wanted.STOPS,
+        speed_mps=20.0,
     ),
     _v2x(
         "v2x_spoofed_car",

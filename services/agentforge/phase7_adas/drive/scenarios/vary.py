@@ -1,4 +1,4 @@
-"""Endless variations of scenarios: the same story with other speeds, distances, times, weather and roads.
+"""Variations of scenarios: the same story with other speeds, distances, times, weather and roads.
 
 What is drawn, each evenly within its range:
 
@@ -14,7 +14,6 @@ What is drawn, each evenly within its range:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -56,16 +55,6 @@ def vary(scenario: Scenario, seed: int) -> Scenario:
         weather=_weather(scenario.weather, draw),
         faults=tuple(_fault(fault, draw) for fault in scenario.faults),
     )
-
-
-def endless(scenarios: Mapping[str, Scenario], seed: int) -> Iterator[Scenario]:
-    """Rounds through all scenarios, each round in another order and with other variations."""
-    turn = 0
-    while True:
-        order = Rng(seed, "adas/drive/scenarios/order", turn).numpy().permutation(sorted(scenarios))
-        for name in order:
-            yield vary(scenarios[str(name)], Rng(seed, "adas/drive/scenarios/round", turn, str(name)).seed % 2**31)
-        turn += 1
 
 
 def _actor(actor: Actor, pace: float, farther: float, draw: np.random.Generator) -> Actor:

@@ -54,7 +54,7 @@ TICK_US = 50_000
 """Phases of stations are whole ticks of the pipeline, as the world is looked at only then."""
 
 
-class _Air:
+class Air:
     """In the place of sockets: what has arrived. The ego itself sends nothing here."""
 
     def __init__(self) -> None:
@@ -100,7 +100,9 @@ class Radio:
         self._last: dict[int, bytes] = {}
         self._flying: list[tuple[int, int, bytes]] = []
         self._flown = self._calls = 0
-        self._air = _Air()
+        self._air = Air()
+        self.heard: list[bytes] = []
+        """Datagrams that the last `listen` brought."""
         self.agent = V2x(self._air, Receiver())
 
     @property
@@ -109,7 +111,7 @@ class Radio:
 
     def listen(self, truth: Truth) -> tuple[Neighbour, ...]:
         amount = {fault.kind: fault.amount for fault in self._faults if fault.acts(truth.t_us)}
-        self._calls += 1
+        self._calls, self.heard = self._calls + 1, []
         if not (len(self._talking) or self._everybody or self._flying or FaultKind.SPOOF in amount):
             return self.agent.step(truth.t_us)
         rng = Rng(self.seed, "adas/drive/v2x/radio", self._calls).numpy()
@@ -118,7 +120,8 @@ class Radio:
             self._transmit(told, away_N2, truth.t_us, amount, rng)
         while self._flying and self._flying[0][0] <= truth.t_us:
             datagram = heapq.heappop(self._flying)[2]
-            self._air.arrived.append(_garbled(datagram, rng) if FaultKind.GARBAGE in amount else datagram)
+            self.heard.append(_garbled(datagram, rng) if FaultKind.GARBAGE in amount else datagram)
+        self._air.arrived += self.heard
         return self.agent.step(truth.t_us)
 
     def _told(
