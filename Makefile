@@ -29,7 +29,7 @@ test-slow: setup ## Run the slow tests only
 	$(BIN)/python -m pytest -m slow --timeout 3600
 
 test-postgres: setup ## Run the gateway's tests on a PostgreSQL server, which they start (Debian: postgresql)
-	AGENTFORGE_TEST_DATABASE=postgres $(BIN)/python -m pytest tests/unit/gateway tests/e2e/test_gateway_kills.py \
+	AGENTFORGE_TEST_DATABASE=postgres $(BIN)/python -m pytest tests/unit/gateway tests/unit/registry tests/e2e/test_gateway_kills.py \
 		--numprocesses auto --maxprocesses 4 --dist loadfile
 
 compose-test: setup ## Run the tiny preset in the nine images by Compose, kill containers (AGENTFORGE_COMPOSE_WHOLE=1)

@@ -124,6 +124,14 @@ def empty(url: str) -> None:
         connection.execute("CREATE SCHEMA public")
 
 
+def everything_in(url: str) -> bytes:
+    """All rows of all tables, as text."""
+    with psycopg.connect(url) as connection:
+        tables = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
+        rows = [connection.execute(f'SELECT t::text FROM "{table}" t'.encode()).fetchall() for (table,) in tables]
+    return "\n".join(text for found in rows for (text,) in found).encode()
+
+
 def programs() -> Path | None:
     """Where the server's programs are; distributions keep them off the PATH."""
     found = shutil.which("postgres")

@@ -9,16 +9,19 @@ import yaml
 
 from agentforge_gateway.models import Measurement
 from agentforge_gateway.registry.facts import METHOD
-from agentforge_gateway.registry.lineage import Lineage, Node
+from agentforge_gateway.registry.lineage import Data, Lineage, Node
 from agentforge_gateway.registry.picture import mermaid
 from agentforge_gateway.registry.records import VersionRecord
+from agentforge_gateway.registry.tarring import SIGNATURE_TAG
 
+_MODELS = ("model", "adapter", "trunk")  # kinds that were trained; all others are what a run read
 _UNSAID = (
     "Only the measurements above were made. Nothing is known here of other tasks, languages, of safety or bias."
 )
 
 
-def card(version: VersionRecord, lineage: Lineage) -> str:
+def card(version: VersionRecord, lineage: Lineage, data: Sequence[Data] = (), silent: Sequence[str] = ()) -> str:
+    """`silent`: runs that say nothing of the data that they read."""
     return "\n".join(
         [
             "---",
@@ -33,6 +36,10 @@ def card(version: VersionRecord, lineage: Lineage) -> str:
             "",
             *_measured(version.measurements),
             "",
+            "## Data",
+            "",
+            *_data(lineage, data),
+            "",
             "## Lineage",
             "",
             "```mermaid",
@@ -43,7 +50,7 @@ def card(version: VersionRecord, lineage: Lineage) -> str:
             "",
             "## Limits",
             "",
-            *_limits(version, lineage),
+            *_limits(version, lineage, silent),
             "",
         ]
     )
@@ -79,7 +86,9 @@ def _facts(version: VersionRecord) -> list[str]:
         rows.append(("Adapter of", f"{version.base}: two artifacts, not merged here"))
     if facts.carries_code:
         rows.append(("Code", "it carries Python files, which run only with trust_remote_code"))
-    rows += [(f"Tag {name}", value) for name, value in sorted(version.tags.items())]
+    for name, value in sorted(version.tags.items()):
+        signed = name.startswith(SIGNATURE_TAG)
+        rows.append(("Signature, not checked here", value) if signed else (f"Tag {name}", value))
     return ["| | |", "|---|---|", *(f"| {_cell(name)} | {_cell(value)} |" for name, value in rows)]
 
 
@@ -92,6 +101,19 @@ def _measured(measurements: Sequence[Measurement]) -> list[str]:
         cells = (one.name, f"{one.value:.6g}{spread}", one.unit, str(one.n), one.method)
         rows.append("| " + " | ".join(_cell(cell) for cell in cells) + " |")
     return rows
+
+
+def _data(lineage: Lineage, data: Sequence[Data]) -> list[str]:
+    """Endless streams are known by their beginning: what follows is decided by seed, config and code."""
+    brought = [node for node in lineage.nodes if node.origin is None and node.artifact.kind not in _MODELS]
+    if not data and not brought:
+        return ["No run here says what data it read."]
+    rows = ["| read by | data | what is hashed | pieces | sha256 |", "|---|---|---|---|---|"]
+    cells = [(one.run, one.name, one.what, f"{one.count:,}", one.sha256[:16]) for one in data]
+    for node in brought:
+        what = f"{node.artifact.kind}, brought in; {node.artifact.size_bytes:,} bytes"
+        cells.append(("", node.artifact.name, what, "", node.artifact.sha256[:16]))
+    return rows + ["| " + " | ".join(_cell(cell) for cell in row) + " |" for row in cells]
 
 
 def _steps(lineage: Lineage) -> list[str]:
@@ -107,9 +129,13 @@ def _step(node: Node) -> tuple[str, str, str, str, str]:
     return name, digest, f"{made.phase}, run {made.run_id}", made.config_digest[:16], made.code_digest[:16]
 
 
-def _limits(version: VersionRecord, lineage: Lineage) -> list[str]:
+def _limits(version: VersionRecord, lineage: Lineage, silent: Sequence[str]) -> list[str]:
     said = [_UNSAID]
-    strangers = [node.artifact.name for node in lineage.nodes if node.origin is None]
+    if silent:
+        said.append(f"What data these read is not recorded: {_text('; '.join(silent))}.")
+    strangers = [
+        node.artifact.name for node in lineage.nodes if node.origin is None and node.artifact.kind in _MODELS
+    ]
     if strangers:
         said.append(f"What these were trained on is not recorded: {_text(', '.join(sorted(set(strangers))))}.")
     if version.facts.parameters is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import time
 import uuid
 from collections.abc import Collection, Iterator
@@ -19,6 +20,7 @@ from agentforge.kit.rundir import RunDirectory
 from agentforge_gateway.models import Model
 from agentforge_gateway.registry.importing import ASIDE
 
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 _LOCK = ".registry.lock"
 _REMOVED = ".removed-"
 _ASIDE_S = 3600.0  # an import that is not done after an hour of silence was killed
@@ -27,7 +29,11 @@ _ASIDE_S = 3600.0  # an import that is not done after an hour of silence was kil
 class CleanUp(Model):
     dry_run: Annotated[bool, Field(description="List what would go, with its bytes, and remove nothing.")] = True
     outputs: Annotated[
-        bool, Field(description="Also outputs of finished runs that no registered model is or descends from.")
+        bool,
+        Field(
+            description="Also outputs of finished runs that no registered model is or descends from, and imports "
+            "that no model and no run has."
+        ),
     ] = False
     older_than_s: Annotated[
         float, Field(ge=0, le=1e10, description="Leave alone what is younger than this, in seconds.")
@@ -91,6 +97,8 @@ def find(home: Path, request: CleanUp, keep: Keep) -> list[Item]:
                 found.append(_item(home, home / ref.path, "its versions were deleted"))
             elif request.outputs:
                 found.append(_item(home, home / ref.path, "an output that no registered model descends from"))
+    if request.outputs:
+        needed |= {ref.sha256 for run in runs for ref in run.request().inputs}
     found += _imports(home, request, keep, needed, now)
     return found
 
@@ -111,8 +119,12 @@ def _imports(home: Path, request: CleanUp, keep: Keep, needed: Collection[str], 
         age = now - entry.lstat().st_mtime
         if entry.name.startswith((ASIDE, ".")) and entry.is_dir() and age > _ASIDE_S:
             yield _item(home, entry, "left over from an import that was killed")
-        elif entry.name in keep.deleted and entry.name not in needed and age >= request.older_than_s:
+        elif entry.name in needed or age < request.older_than_s:
+            continue
+        elif entry.name in keep.deleted:
             yield _item(home, entry, "its versions were deleted")
+        elif request.outputs and _DIGEST.fullmatch(entry.name):
+            yield _item(home, entry, "imported, and no model and no run here has it")
 
 
 def _runs(home: Path) -> Iterator[RunDirectory]:

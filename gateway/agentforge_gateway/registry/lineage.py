@@ -26,6 +26,16 @@ class Node(Model):
     depth: int = 0  # steps back from the asked one, by the longest way
 
 
+class Data(Model):
+    """What a run says that it read: the run, a name, what of it was hashed, how many pieces, their digest."""
+
+    run: str
+    name: str
+    what: str
+    count: int
+    sha256: str
+
+
 class Edge(Model):
     parent: str
     child: str
@@ -87,6 +97,25 @@ def trace(home: Path, ref: ArtifactRef, bases: Mapping[str, Sequence[ArtifactRef
                 waiting.append((parent, depth + 1))
     ordered = sorted(nodes.values(), key=lambda node: (node.depth, node.artifact.name, node.artifact.sha256))
     return Lineage(nodes=ordered, edges=[Edge(parent=p, child=c) for p, c in sorted(edges)], complete=complete)
+
+
+def data_of(home: Path, nodes: Sequence[Node]) -> tuple[list[Data], list[str]]:
+    """What the runs noted of the data that they read, and the runs that noted nothing."""
+    found: dict[tuple[str, str, str], Data] = {}
+    silent: dict[str, None] = {}
+    for node in nodes:
+        if node.origin is None:
+            continue
+        run = f"{node.origin.phase}, run {node.origin.run_id}"
+        try:
+            done = RunDirectory(home, node.origin.run_id, node.origin.phase).done()
+        except ForgeError:
+            done = None
+        if done is None or not done.data:
+            silent[run] = None
+        for one in done.data if done else ():
+            found[run, one["name"], one["what"]] = Data(run=run, **one)
+    return [found[key] for key in found], list(silent)
 
 
 def _is_there(home: Path, path: str) -> bool:

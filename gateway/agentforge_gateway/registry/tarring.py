@@ -3,27 +3,40 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import tarfile
-from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
 
 from agentforge.kit.errors import DataLoss
 from agentforge.kit.manifest import SINGLE
 from agentforge.kit.refs import FileEntry
 
 _CHUNK = 1 << 20
-OWN_CARD, PHASE_CARD = "README.md", "README.phase.md"
-"""The registry's card takes the place that Hugging Face reads; a card that came with the files stays beside it."""
+_CARD, _MANIFEST, _SIGNATURES = "README.md", "agentforge.manifest.json", "agentforge.sig"
+"""The registry's card takes the place that Hugging Face reads. A file of the artifact with a name that the export
+needs stays beside it: README.phase.md."""
+SIGNATURE_TAG = "signature/"  # a tag that begins so holds a signature: cli/model_signatures.py
 
 
-def members(place: Path, entries: Sequence[FileEntry], card: str) -> Iterator[tuple[str, Iterator[bytes], int]]:
-    """Name, bytes and size of every file of an export, in order. A file that is not what was registered raises."""
-    text = card.encode()
-    yield OWN_CARD, iter([text]), len(text)
+def members(
+    place: Path, entries: Sequence[FileEntry], card: str, tags: Mapping[str, str]
+) -> Iterator[tuple[str, Iterator[bytes], int]]:
+    """Name, bytes and size of every file of an export, in order. A file that is not what was registered raises.
+
+    A signed version has its manifest and signatures with it, so that whoever gets it can check both.
+    """
+    own = {_CARD: card.encode()}
+    names = _names(place, entries)
+    if signatures := [value for name, value in sorted(tags.items()) if name.startswith(SIGNATURE_TAG)]:
+        files = [{**entry, "as": names[entry["path"]]} for entry in entries]
+        own[_MANIFEST] = json.dumps({"files": files}, indent=1, sort_keys=True).encode() + b"\n"
+        own[_SIGNATURES] = "".join(f"{value}\n" for value in signatures).encode()
+    for name, data in own.items():
+        yield name, iter([data]), len(data)
     for entry in entries:
         file = place if entry["path"] == SINGLE else place / entry["path"]
-        name = place.name if entry["path"] == SINGLE else entry["path"]
-        yield (PHASE_CARD if name == OWN_CARD else name), _verified(file, entry), entry["size"]
+        yield names[entry["path"]], _verified(file, entry), entry["size"]
 
 
 def tar_stream(top: str, files: Iterable[tuple[str, Iterator[bytes], int]]) -> Iterator[bytes]:
@@ -39,6 +52,20 @@ def tar_stream(top: str, files: Iterable[tuple[str, Iterator[bytes], int]]) -> I
         yield bytes(-size % tarfile.BLOCKSIZE)
     end = 2 * tarfile.BLOCKSIZE
     yield bytes(end + -(total + end) % tarfile.RECORDSIZE)
+
+
+def _names(place: Path, entries: Sequence[FileEntry]) -> dict[str, str]:
+    """By path: its name in the export. An export that was brought in again holds such names itself."""
+    own = {_CARD, _MANIFEST, _SIGNATURES}
+    names = {path: place.name if path == SINGLE else path for path in (entry["path"] for entry in entries)}
+    taken = own | set(names.values())
+    for path in [path for path, name in names.items() if name in own]:
+        aside = PurePosixPath(names[path])
+        while aside.as_posix() in taken:
+            aside = aside.with_name(f"{aside.stem}.phase{aside.suffix}")
+        names[path] = aside.as_posix()
+        taken.add(names[path])
+    return names
 
 
 def _verified(file: Path, entry: FileEntry) -> Iterator[bytes]:

@@ -10,6 +10,7 @@ from agentforge.kit.artifacts import ArtifactRef
 from agentforge.kit.files import disk_errors, make_directories, write_atomic
 from agentforge_gateway.registry import checks, choosing, cleaning, lineage, tarring
 from agentforge_gateway.registry.card import card
+from agentforge_gateway.registry.lineage import Lineage
 from agentforge_gateway.registry.picture import svg
 from agentforge_gateway.registry.records import VersionRecord
 from agentforge_gateway.registry.shelf import Shelf
@@ -41,7 +42,7 @@ class Views:
         return traced
 
     async def card(self, version: VersionRecord) -> str:
-        return card(version, await self.lineage(version))
+        return await self._card(version, await self.lineage(version))
 
     async def write_card(self, version: VersionRecord) -> Path:
         """Beside the registration, never into the artifact: models/<name>/<version>/README.md and lineage.svg."""
@@ -49,16 +50,19 @@ class Views:
         place = self._home / "models" / version.name / version.version
         with disk_errors(place):
             make_directories(place, self._home)
-        write_atomic(place / "README.md", card(version, traced).encode())
+        write_atomic(place / "README.md", (await self._card(version, traced)).encode())
         write_atomic(place / "lineage.svg", svg(traced).encode())
         return place
+
+    async def _card(self, version: VersionRecord, traced: Lineage) -> str:
+        return card(version, traced, *await asyncio.to_thread(lineage.data_of, self._home, traced.nodes))
 
     async def export(self, version: VersionRecord) -> Iterator[tuple[str, Iterator[bytes], int]]:
         """The files of an export: the card, then the artifact's, each read once and compared on the way."""
         choosing.alive(version)
         text = await self.card(version)
         entries = await asyncio.to_thread(checks.recorded_files, self._home, version)
-        return tarring.members(self._home / version.artifact.path, entries, text)
+        return tarring.members(self._home / version.artifact.path, entries, text, version.tags)
 
     async def clean_up(self, request: cleaning.CleanUp) -> cleaning.CleanedUp:
         """The list that a dry run gives is the list that is removed, unless something began meanwhile."""

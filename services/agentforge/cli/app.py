@@ -60,6 +60,12 @@ NodeRank = Annotated[int, typer.Option("--node-rank", min=0, help="Which of the 
 Master = Annotated[
     str, typer.Option("--master", metavar="HOST:PORT", help="Where the machines meet, on the first.")
 ]
+Track = Annotated[
+    str,
+    typer.Option(
+        "--track", metavar="offline|online|disabled", help="Tell Weights & Biases, else AGENTFORGE_WANDB."
+    ),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything and print the plan; start nothing.")]
 
 
@@ -76,6 +82,7 @@ def run(
     no_reuse: Annotated[bool, typer.Option("--no-reuse", help="Run phases whose output could be reused.")] = False,
     ask: Annotated[str, typer.Option(metavar="TEXT", help="In the end ask the last phase's model this.")] = "",
     nproc: Processes = 0,
+    track: Track = "",
     dry_run: DryRun = False,
     run_id: RunId = "",
     gateway: Gateway = "",
@@ -84,7 +91,9 @@ def run(
     """Run the phases in order, each one's outputs the next one's inputs."""
     from agentforge.cli.naming import new_run_id
     from agentforge.cli.run import RunOptions, run_pipeline
+    from agentforge.cli.track import choose_tracking
 
+    choose_tracking(track, gateway)
     run_id = run_id or new_run_id()
     options = RunOptions(
         preset, set_ or [], from_, until, inputs or [], out, no_reuse, run_id, gateway, as_json, ask, nproc
@@ -103,6 +112,7 @@ def phase(
     nnodes: Annotated[int, typer.Option(min=1, max=1024, help="Machines that work on it, started by hand.")] = 1,
     node_rank: NodeRank = 0,
     master: Master = "",
+    track: Track = "",
     dry_run: DryRun = False,
     run_id: RunId = "",
     target: Target = "",
@@ -112,7 +122,9 @@ def phase(
     from agentforge.cli.naming import new_run_id
     from agentforge.cli.phase import PhaseOptions, run_phase
     from agentforge.cli.several import Several
+    from agentforge.cli.track import choose_tracking
 
+    choose_tracking(track, target)
     several = Several(nproc, nnodes, node_rank, master)
     if node_rank:
         from agentforge.cli.join import join_as

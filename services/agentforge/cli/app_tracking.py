@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from agentforge.cli.app import Inputs, Json, OfPhase, RunArgument, Target, app
+from agentforge.cli.app import Inputs, Json, OfPhase, RunArgument, Target, Track, app
 
 
 @app.command()
@@ -33,11 +33,17 @@ def sweep(
     file: Annotated[Path, typer.Argument(metavar="FILE.yaml", help="What is searched for what: a W&B sweep file.")],
     trials: Annotated[int | None, typer.Option(min=1, max=10_000, help="How many; else as the file says.")] = None,
     preset: Annotated[str, typer.Option(help="Where fields begin that are not searched.")] = "",
+    from_: Annotated[str, typer.Option("--from", metavar="PHASE", help="First phase of a pipeline's trial.")] = "",
+    until: Annotated[str, typer.Option("--until", metavar="PHASE", help="Last phase of a pipeline's trial.")] = "",
     inputs: Inputs = None,
     target: Target = "",
+    track: Track = "",
     as_json: Json = False,
 ) -> int:
     """Search fields of a config for the best measured value. The same command goes on with a sweep that stopped."""
     from agentforge.cli.sweep import SweepOptions, run_sweep
+    from agentforge.cli.track import choose_tracking
 
-    return run_sweep(SweepOptions(what, file, trials, preset, inputs or [], target, as_json))
+    choose_tracking(track, target)
+    options = SweepOptions(what, file, trials, preset, inputs or [], target, as_json, from_, until)
+    return run_sweep(options)

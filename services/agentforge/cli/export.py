@@ -31,7 +31,7 @@ def export(ref: str, out: Path, gateway: str) -> int:
     with connect_gateway(gateway, phases=False) as client:
         request = pb.GetModelCardRequest(name=version.name, version=version.version)
         text = client.call(RegistryServiceStub(client.channel).GetModelCard, request).markdown
-    files = members(place, manifest(place), text)
+    files = members(place, manifest(place), text, dict(version.tags))
     aside = out.with_name(f".{out.name}.{uuid.uuid4().hex}.tmp")
     with disk_errors(out):
         out.parent.mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,8 @@ from google.protobuf.message import Message
 
 from agentforge.cli.connect import connect_gateway, need_gateway
 from agentforge.cli.gateway import PipelineClient
-from agentforge.kit.errors import InvalidInput
+from agentforge.cli.models_merge import check_mergeable, merge_into_base, new_merge_id
+from agentforge.kit.errors import DataLoss, InvalidInput
 from agentforge.kit.paths import home
 from agentforge.v1 import registry_pb2 as pb
 from agentforge.v1.registry_pb2_grpc import RegistryServiceStub
@@ -26,8 +27,10 @@ _FINAL = ("RUN_STATE_SUCCEEDED", "RUN_STATE_FAILED", "RUN_STATE_CANCELLED")
 
 
 @contextmanager
-def _registry(gateway: str, *, phases: bool = False) -> Iterator[tuple[PipelineClient, RegistryServiceStub]]:
-    with connect_gateway(gateway, phases=phases) as client:
+def _registry(
+    gateway: str, *, phases: bool = False, own: str = ""
+) -> Iterator[tuple[PipelineClient, RegistryServiceStub]]:
+    with connect_gateway(gateway, phases=phases, own=own) as client:
         yield client, RegistryServiceStub(client.channel)
 
 
@@ -66,13 +69,30 @@ def show(gateway: str, ref: str, *, as_json: bool) -> int:
 
 
 def register(
-    gateway: str, name: str, source: str, version: str, base: str, tags: list[str], text: str, *, as_json: bool
+    gateway: str,
+    name: str,
+    source: str,
+    version: str,
+    base: str,
+    tags: list[str],
+    text: str,
+    *,
+    merge: bool = False,
+    as_json: bool,
 ) -> int:
+    """`merge`: an adapter goes into its base, and what comes out is registered."""
+    if merge:
+        check_mergeable(source, base)
     request = pb.RegisterModelRequest(
         name=name, version=version, base=base, description=text, by=_user(), tags=dict(map(_tag, tags))
     )
     request.source = _on_volume(source, name, remote=bool(gateway))
-    with _registry(gateway) as (client, stub):
+    run_id = new_merge_id() if merge else ""
+    with _registry(gateway, phases=merge, own=run_id) as (client, stub):
+        if merge:
+            below = _version(client, stub, base)
+            request.source = merge_into_base(client, run_id, below, request.source, quiet=as_json)
+            request.base = ""  # it needs none any more
         answer = client.call(stub.RegisterModel, request)
     if not as_json and not answer.created:
         print("the same artifact has this name already:")
@@ -139,18 +159,41 @@ def card(gateway: str, ref: str) -> int:
     return 0
 
 
-def verify(gateway: str, ref: str, *, replay: bool, as_json: bool) -> int:
-    name, which = _split(ref)
+def sign(gateway: str, ref: str, key: Path, *, as_json: bool) -> int:
+    """What is signed was read again just now; the key stays on this machine."""
+    from agentforge.cli.model_signatures import made_by
+
+    with _registry(gateway) as (client, stub):
+        version = _version(client, stub, ref)
+        request = pb.VerifyModelRequest(name=version.name, version=version.version)
+        found = client.call(stub.VerifyModel, request)
+        if not found.ok:
+            message = f"{version.name}:{version.version} is not what was registered: {found.error.message}"
+            error = found.error
+            raise DataLoss(message, reason=error.reason, field=error.field, next_step=error.next_step)
+        tags = made_by(key, found.expected_sha256)
+        tag = pb.TagModelVersionRequest(name=version.name, version=version.version, tags=tags)
+        return _print_version(client.call(stub.TagModelVersion, tag).version, as_json)
+
+
+def verify(gateway: str, ref: str, *, replay: bool, public_key: Path | None = None, as_json: bool) -> int:
     with _registry(gateway, phases=replay) as (client, stub):
+        version = _version(client, stub, ref)  # an alias may move between two questions
+        name, which = version.name, version.version
         found = client.call(stub.VerifyModel, pb.VerifyModelRequest(name=name, version=which))
+        if found.ok and public_key is not None:
+            signed = _signed(public_key, version)
         again = _replayed(client, stub, name, which) if replay else None
     if as_json:
         said = {**_json(found), **({"replay": _json(again)} if again else {})}
+        said |= {"signed_by": signed} if found.ok and public_key is not None else {}
         print(json.dumps(said, indent=2, ensure_ascii=False))
     else:
         print(
             f"{'ok' if found.ok else 'FAIL'}  {found.files} files, {found.size_bytes:,} bytes {found.error.message}"
         )
+        if found.ok and public_key is not None:
+            print(f"ok  signed by key {signed}")
         if again:
             equal = "the same digest" if again.equal else f"differs {again.first_difference}"
             code = "" if again.same_code else "; not the code that made it"
@@ -173,9 +216,20 @@ def clean_up(gateway: str, older_than_s: float, *, apply: bool, outputs: bool, a
 
 
 def version_of(gateway: str, ref: str) -> Any:
-    name, which = _split(ref)
     with _registry(gateway) as (client, stub):
-        return client.call(stub.GetModelVersion, _get(name, which or "latest")).version
+        return _version(client, stub, ref)
+
+
+def _version(client: PipelineClient, stub: RegistryServiceStub, ref: str) -> pb.ModelVersion:
+    name, which = _split(ref)
+    return client.call(stub.GetModelVersion, _get(name, which or "latest")).version
+
+
+def _signed(public_key: Path, version: pb.ModelVersion) -> str:
+    from agentforge.cli.model_signatures import PREFIX, check
+
+    values = [value for name, value in version.tags.items() if name.startswith(PREFIX)]
+    return check(public_key, version.artifact.sha256, values)
 
 
 def _replayed(client: PipelineClient, stub: RegistryServiceStub, name: str, which: str) -> Any:
@@ -251,7 +305,10 @@ def _print_version(version: Any, as_json: bool) -> int:
         if value:
             print(f"  {label:<7} {value}")
     for key, value in sorted(version.tags.items()):
-        print(f"  tag     {_plain(key)}={_plain(value)}")
+        if key.startswith("signature/"):
+            print(f"  signed  {_plain(value)}")
+        else:
+            print(f"  tag     {_plain(key)}={_plain(value)}")
     for one in version.measurements:
         print(f"  {one.name} = {one.value:.6g} {one.unit} (n {one.n}; {_plain(one.method)})")
     return 0

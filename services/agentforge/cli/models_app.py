@@ -58,13 +58,18 @@ def register(
     base: Annotated[str, typer.Option(metavar="NAME[:VERSION]", help="The model below a LoRA adapter.")] = "",
     tags: Annotated[list[str] | None, typer.Option("--tag", metavar="KEY=VALUE", help="May be repeated.")] = None,
     description: Annotated[str, typer.Option(help="For people.")] = "",
+    merge: Annotated[
+        bool, typer.Option("--merge", help="Merge the adapter into its base, and register the whole model.")
+    ] = False,
     gateway: Gateway = "",
     as_json: Json = False,
 ) -> int:
     """Register a run's output where it lies, or a model from outside as a copy."""
     from agentforge.cli import models
 
-    return models.register(gateway, name, source, version, base, tags or [], description, as_json=as_json)
+    return models.register(
+        gateway, name, source, version, base, tags or [], description, merge=merge, as_json=as_json
+    )
 
 
 @app.command()
@@ -147,20 +152,36 @@ def card(ref: Ref, gateway: Gateway = "") -> int:
 def verify(
     ref: Ref,
     replay: Annotated[bool, typer.Option("--replay", help="Also do the run that made it once more.")] = False,
+    public_key: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="An ed25519 key (PEM): it must be signed by it.")
+    ] = None,
     gateway: Gateway = "",
     as_json: Json = False,
 ) -> int:
     """Read every file again and compare digests. Exit code 1 where they differ."""
     from agentforge.cli import models
 
-    return models.verify(gateway, ref, replay=replay, as_json=as_json)
+    return models.verify(gateway, ref, replay=replay, public_key=public_key, as_json=as_json)
+
+
+@app.command()
+def sign(
+    ref: Ref,
+    key: Annotated[Path, typer.Option(metavar="FILE", help="Your ed25519 key (PEM); it stays on this machine.")],
+    gateway: Gateway = "",
+    as_json: Json = False,
+) -> int:
+    """Sign a version's digest, after reading its files again. The signature is kept with it and exported."""
+    from agentforge.cli import models
+
+    return models.sign(gateway, ref, key, as_json=as_json)
 
 
 @app.command("clean-up")
 def clean_up(
     apply: Annotated[bool, typer.Option("--apply", help="Remove it; absent: only list it.")] = False,
     outputs: Annotated[
-        bool, typer.Option("--outputs", help="Also outputs that no registered model descends from.")
+        bool, typer.Option("--outputs", help="Also outputs, and imports, that no registered model is or needs.")
     ] = False,
     older_than_s: Annotated[float, typer.Option(min=0, help="Leave younger runs alone, in seconds.")] = 86_400.0,
     gateway: Gateway = "",

@@ -22,7 +22,7 @@ from agentforge.kit.refs import ArtifactRef
 from agentforge.track.start import start_followers
 from agentforge.track.sweep.file import SweepFile, read_sweep
 from agentforge.track.sweep.schema import check_space
-from agentforge.track.sweep.sweep import Ended, OnValue, Sweep
+from agentforge.track.sweep.sweep import Ended, OnValue, Sweep, dotted
 from agentforge.v1 import phase_pb2, pipeline_pb2
 
 PIPELINE = "pipeline"
@@ -37,6 +37,8 @@ class SweepOptions:
     inputs: Sequence[str]
     target: str
     as_json: bool
+    from_phase: str = ""
+    until_phase: str = ""
 
 
 def run_sweep(options: SweepOptions) -> int:
@@ -46,9 +48,12 @@ def run_sweep(options: SweepOptions) -> int:
     if options.what == PIPELINE:
         outcome = _pipeline(sweep, options)
     else:
+        _check_whole(options)
         if options.what not in pipeline_here().names and not options.target:
             raise near_phase(options.what, [*pipeline_here().names, PIPELINE], "PHASE")
         outcome = _phase(sweep, options)
+    if outcome["best"] is not None:
+        outcome["command"] = _command(sweep, options, outcome["best"]["params"])
     return _finish(outcome, as_json=options.as_json)
 
 
@@ -79,12 +84,11 @@ def _phase(sweep: SweepFile, options: SweepOptions) -> dict[str, Any]:
 def _pipeline(sweep: SweepFile, options: SweepOptions) -> dict[str, Any]:
     if options.target:
         raise InvalidInput("--target names a phase's service", field="--target", next_step="Leave it out.")
-    specs = pipeline_here().specs
     with connect_gateway("") as gateway:
-        statuses = {each.phase: each for each in gateway.phases()}
-        schemas = {name: from_struct(each.description.config_schema) for name, each in statuses.items()}
+        statuses = _chosen(gateway.phases(), options)
+        schemas = {each.phase: from_struct(each.description.config_schema) for each in statuses}
         check_space(sweep.parameters, schemas, prefixed=True)
-        slots = slots_of(statuses[specs[0].name].description.takes)
+        slots = slots_of(statuses[0].description.takes)
         refs = bring_in(home(), options.inputs, slots, remote=False)
 
     def run_trial(run_id: str, config: dict[str, Any], heard: OnValue) -> Ended:
@@ -93,6 +97,8 @@ def _pipeline(sweep: SweepFile, options: SweepOptions) -> dict[str, Any]:
                 preset=options.preset,
                 config={phase: to_struct(values) for phase, values in config.items()},
                 inputs=[ref.to_proto() for ref in refs],
+                from_phase=options.from_phase,
+                until_phase=options.until_phase,
             )
             try:
                 run = gateway.start(run_id, spec)
@@ -109,6 +115,28 @@ def _pipeline(sweep: SweepFile, options: SweepOptions) -> dict[str, Any]:
             return _ended(gateway.get(run_id))
 
     return _swept(sweep, options, refs, run_trial)
+
+
+def _check_whole(options: SweepOptions) -> None:
+    for field, given in (("--from", options.from_phase), ("--until", options.until_phase)):
+        if given:
+            message = f"{field} {given}: a sweep of {options.what} has one phase"
+            step = f"Leave it out, or write `agentforge sweep {PIPELINE}`."
+            raise InvalidInput(message, reason="CONFLICTING_OPTIONS", field=field, next_step=step)
+
+
+def _chosen(every: Sequence[pipeline_pb2.PhaseStatus], options: SweepOptions) -> Sequence[pipeline_pb2.PhaseStatus]:
+    """The phases that each trial goes through, in order."""
+    names = [status.phase for status in every]
+    for field, given in (("--from", options.from_phase), ("--until", options.until_phase)):
+        if given and given not in names:
+            raise near_phase(given, names, field)
+    first = names.index(options.from_phase) if options.from_phase else 0
+    last = names.index(options.until_phase) if options.until_phase else len(names) - 1
+    if first > last:
+        message = f"--from {options.from_phase} comes after --until {options.until_phase}"
+        raise InvalidInput(message, reason="PHASE_ORDER", field="--until", next_step=f"Order: {', '.join(names)}.")
+    return every[first : last + 1]
 
 
 def _hear(records: Iterable[Record], metric: str, heard: OnValue, stop: Any) -> None:
@@ -130,7 +158,10 @@ def _ended(run: phase_pb2.Run | pipeline_pb2.Pipeline) -> Ended:
 
 
 def _swept(sweep: SweepFile, options: SweepOptions, refs: Sequence[ArtifactRef], run_trial: Any) -> dict[str, Any]:
-    asked = {"preset": options.preset, "inputs": [[ref.name, ref.kind, ref.sha256] for ref in refs]}
+    asked: dict[str, Any] = {"preset": options.preset}
+    asked["inputs"] = [[ref.name, ref.kind, ref.sha256] for ref in refs]
+    if options.from_phase or options.until_phase:
+        asked["phases"] = [options.from_phase, options.until_phase]
 
     def show(row: Mapping[str, Any]) -> None:
         if options.as_json:
@@ -151,10 +182,22 @@ def _finish(outcome: dict[str, Any], *, as_json: bool) -> int:
     else:
         count = len(outcome["trials"])
         print(f"sweep {outcome['sweep']}: {outcome['metric']} = {best['value']:.6g} is the best of {count} trials")
-        command = "run" if outcome["target"] == PIPELINE else f"phase {outcome['target']}"
-        print(f"  agentforge {command} {_words(best['params'], '--set ')}")
-        print(f"  as a preset: {outcome['best_file']}")
+        print(f"  {outcome['command']}")
+        print(f"  what it set beyond its preset: {outcome['best_file']}")
     return 0 if best is not None else 1
+
+
+def _command(sweep: SweepFile, options: SweepOptions, params: Mapping[str, Any]) -> str:
+    """What does the best trial again: all of what it was asked, not only what was searched."""
+    words = ["run"] if options.what == PIPELINE else ["phase", options.what]
+    if options.preset or options.what == PIPELINE:  # without the option a run takes another than none
+        words += ["--preset", shlex.quote(options.preset)]
+    for name, value in (
+        ("from", options.from_phase), ("until", options.until_phase),
+        *(("input", given) for given in options.inputs), ("target", options.target),
+    ):  # fmt: skip
+        words += [f"--{name}", shlex.quote(value)] if value else []
+    return f"agentforge {' '.join(words)} {_words({**dotted(sweep.config), **params}, '--set ')}"
 
 
 def _words(params: Mapping[str, Any], before: str = "") -> str:

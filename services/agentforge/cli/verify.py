@@ -29,7 +29,8 @@ def verify(options: VerifyOptions) -> int:
     if not options.path.exists():
         message = f"there is nothing at {options.path}"
         raise NotFound(message, reason="PACKAGE_NOT_FOUND", field="path", next_step="Correct the path.")
-    found = (_outputs(options) or _compressed(options)) if options.path.is_dir() else None
+    kinds = (_outputs, _exported, _compressed) if options.path.is_dir() else ()
+    found = next((each for kind in kinds if (each := kind(options)) is not None), None)
     if found is None:
         found = _package(options)
     if options.as_json:
@@ -47,6 +48,19 @@ def _outputs(options: VerifyOptions) -> Verification | None:
     if found is not None:
         _check_unsigned(options, "of a run, and runs do not sign")
     return found
+
+
+def _exported(options: VerifyOptions) -> Verification | None:
+    from agentforge.cli.exported import is_exported, verify_exported
+
+    if not is_exported(options.path):
+        return None
+    if options.require_signature and options.public_key is None:
+        message = "a signature is required, and no public key was given to check it with"
+        raise InvalidInput(
+            message, reason="NO_PUBLIC_KEY", field="--public-key", next_step="Give --public-key FILE."
+        )
+    return verify_exported(options.path, options.public_key)
 
 
 def _compressed(options: VerifyOptions) -> Verification | None:

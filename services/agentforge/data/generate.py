@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import zip_longest
 
 from agentforge.data.items import Item
 from agentforge.data.splits import Split, assert_split, split_of
 from agentforge.data.tasks import family
 from agentforge.data.tasks.base import Family
+from agentforge.kit.data_notes import note
 from agentforge.kit.errors import InvalidInput
 from agentforge.kit.rng import Rng
 
 _MOST_COUNTED = 200_000
+_NOTED = 100  # items by which an endless stream is known
 _TRIES = 5_000  # the rarest split holds 1 in 20: missing it this often by chance has probability 1e-111
 
 
@@ -27,6 +30,7 @@ class ItemStream:
         self.split = split
         self.seed = seed
         self.difficulties = tuple(self.family.starter if difficulties is None else difficulties)
+        self._noted = False
         _check_difficulties(self.family, self.difficulties)
 
     @property
@@ -35,6 +39,9 @@ class ItemStream:
 
     def item(self, *counters: int) -> Item:
         """The item that belongs to these counters."""
+        if not self._noted:
+            self._noted = True
+            self._note(f"its first {_NOTED} items, of as many as are asked for", self._first)
         rng = Rng(self.seed, f"data/{self.name}", *counters).python()
         for _ in range(_TRIES):
             item = self.family.draw(rng, rng.choice(self.difficulties))
@@ -55,13 +62,25 @@ class ItemStream:
 
     def distinct(self, count: int, *, all_if_fewer: bool = False) -> list[Item]:
         """`count` different items, for evaluation and finite training sets. Fewer only where that is asked for."""
+        self._noted = True  # by those that are wanted, below
         items = self._drawn(count) if self._size() is None else self._listed(count)
+        self._note(f"its {len(items):,} different items", lambda: items)
         if len(items) < count and not all_if_fewer:
             knob = f"{self.family.knob} {self.difficulties}"
             message = f"{self.name} at {knob} has {len(items):,} different items; {count:,} were asked for"
             step = "Ask for fewer, or take a higher difficulty."
             raise InvalidInput(message, reason="TOO_FEW_ITEMS", field=self.family.name, next_step=step)
         return items
+
+    def _first(self) -> Iterator[Item]:
+        return (self.item(number) for number in range(_NOTED))
+
+    def _note(self, what: str, items: Callable[[], Iterable[Item]]) -> None:
+        """For the model's card."""
+        levels = ", ".join(map(str, self.difficulties))
+        whole = f"{what}; seed {self.seed}, {self.family.knob} {levels}"
+        with contextlib.suppress(InvalidInput):  # what cannot be drawn is told by who asks for it
+            note(self.name, whole, lambda: (f"{i.prefix}{i.prompt}\0{i.completion}" for i in items()))
 
     def _size(self) -> int | None:
         """How many items there are to list, or None where they are too many: then they are drawn."""

@@ -23,7 +23,7 @@ from agentforge.kit.imports import import_tree
 from agentforge.kit.manifest import manifest, tree_digest
 from agentforge.kit.measure import Measurement
 from agentforge.kit.paths import check_name, resolve_inside
-from agentforge.kit.refs import ArtifactRef, Done, FileEntry
+from agentforge.kit.refs import ArtifactRef, DataNote, Done, FileEntry
 from agentforge.kit.rundir import RunDirectory
 from agentforge.kit.verify import altered, describe, ref_of, verify
 
@@ -83,6 +83,7 @@ def write_done(
     outputs: Sequence[ArtifactRef],
     parents: Iterable[ArtifactRef],
     measurements: Iterable[Measurement | Mapping[str, Any]],
+    data: Iterable[DataNote] = (),
 ) -> Done:
     """Close the run: read its outputs once more, and say what they are. What stands beside them is left over
     from an attempt that did not finish, and goes."""
@@ -104,6 +105,7 @@ def write_done(
         config_digest=request.config_digest,
         code_digest=request.code_digest,
         time=clock.now(),
+        data=tuple(data),
     )
     with disk_errors(run.output_path):
         for entry in run.output_path.iterdir() if run.output_path.is_dir() else ():

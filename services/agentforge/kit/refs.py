@@ -17,6 +17,15 @@ class FileEntry(TypedDict):
     sha256: str
 
 
+class DataNote(TypedDict):
+    """Data that a run has read. `what` says what of it was hashed: `count` pieces, in their order."""
+
+    name: str
+    what: str
+    count: int
+    sha256: str
+
+
 @dataclass(frozen=True, slots=True)
 class ArtifactRef:
     """A file or a directory on the volume, named by what is in it."""
@@ -55,6 +64,7 @@ class Done:
     config_digest: str
     code_digest: str
     time: str
+    data: tuple[DataNote, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -64,6 +74,7 @@ class Done:
             "config_digest": self.config_digest,
             "code_digest": self.code_digest,
             "time": self.time,
+            "data": list(self.data),
         }
 
     @classmethod
@@ -76,4 +87,5 @@ class Done:
             config_digest=value["config_digest"],
             code_digest=value["code_digest"],
             time=value["time"],
+            data=tuple(value.get("data", ())),  # runs of before it was noted have none
         )

@@ -90,6 +90,7 @@ class RunDirectory:
         self.output_path = self.path / "output"
         self.scratch_path = self.path / "scratch"
         self.work_path = self.path / "work"
+        self.data_path = self.work_path / "data-notes"
 
     @classmethod
     def at(cls, path: Path) -> RunDirectory:

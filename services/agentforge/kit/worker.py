@@ -20,6 +20,7 @@ from agentforge.kit import failures, ranks, state
 from agentforge.kit.artifacts import describe, write_done
 from agentforge.kit.config import TeamConfig, validate_config
 from agentforge.kit.context import PhaseContext
+from agentforge.kit.data_notes import noted, noting
 from agentforge.kit.diagnosis import (
     ATTEMPT_LINE,
     EXIT_FINAL,
@@ -102,7 +103,7 @@ class Attempt:
         each = processes // (elsewhere.count if elsewhere is not None else 1)
         told = Told(self._run.run_id, self._run.phase, spec.code_digest, self._number, processes, each)
         self._team = Team(self._run, processes, _say, self._stop, told)
-        with self._team:
+        with self._team, noting(self._run.data_path, self._run.home):
             tell(self._number, published)
             spec.load_run()(context, config)
         context.flush_progress()
@@ -123,7 +124,7 @@ class Attempt:
         if missing:
             raise failures.wrong_outputs(spec, missing)
         measurements = RunSummary.of_log(self._log.path).measurements
-        write_done(self._run, outputs, request.inputs, measurements.values())
+        write_done(self._run, outputs, request.inputs, measurements.values(), noted(self._run.data_path))
         remove_tree(self._run.work_path)
         self._state(state.SUCCEEDED)
 

@@ -41,6 +41,13 @@ def decide(given: str = "", environment: Mapping[str, str] = os.environ) -> Mode
 def check(mode: Mode, environment: Mapping[str, str] = os.environ) -> None:
     """Raise unless this mode can work here and now. An init that failed would leave later ones broken
     (wandb #9865), so nothing is tried that is known to fail, and online never turns into offline by itself."""
+    check_here(mode, environment)
+    if mode is Mode.ONLINE:
+        _check_reachable(server(environment))
+
+
+def check_here(mode: Mode, environment: Mapping[str, str] = os.environ) -> None:
+    """What can be told without asking anybody, and so at once: package and key."""
     if mode is Mode.DISABLED:
         return
     if importlib.util.find_spec("wandb") is None:
@@ -48,7 +55,6 @@ def check(mode: Mode, environment: Mapping[str, str] = os.environ) -> None:
         raise MissingTool("W&B's package is not installed", field="wandb", next_step=step)
     if mode is Mode.ONLINE:
         _check_key(server(environment), environment)
-        _check_reachable(server(environment))
 
 
 def server(environment: Mapping[str, str] = os.environ) -> str:

@@ -26,6 +26,55 @@ def test_an_unknown_scenario_is_refused_before_anything_is_driven(forge: Program
     assert not (tmp_path / "made").exists()
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--record", "a.mcap"), "--record takes one scenario, and 0 were named"),
+        (("cut_in", "merging", "--record", "a.mcap"), "--record takes one scenario, and 2 were named"),
+        (("cut_in", "--record", "a.mcap", "--minutes", "3"), "--record and --minutes do not go together"),
+        (("cut_in", "--replay", "a.mcap"), "--replay and SCENARIO do not go together"),
+        (("--replay", "a.mcap", "--pack", "b.pyz"), "--replay and --pack do not go together"),
+        (("--pack", "b.pyz", "--parts", "10"), "--pack and --parts do not go together"),
+    ],
+)
+def test_what_cannot_be_asked_for_at_once_is_refused(forge: Program, words: tuple[str, ...], said: str) -> None:
+    refused = forge("drive", *words)
+    assert refused.code == 2, refused
+    assert said in refused.err
+
+
+def test_a_recording_that_is_none_is_refused(forge: Program, tmp_path: Path) -> None:
+    assert "no recording" in forge("drive", "--replay", tmp_path / "none.mcap").err
+    (tmp_path / "text.mcap").write_text("no log")
+    refused = forge("drive", "--replay", tmp_path / "text.mcap")
+    assert refused.code == 2
+    assert "it is no MCAP file" in refused.err
+
+
+@pytest.mark.slow
+def test_a_drive_is_recorded_driven_again_and_told_to_be_equal(forge: Program, tmp_path: Path) -> None:
+    path = tmp_path / "run.mcap"
+    first = forge("drive", "camera_dropout", "--record", path, "--json", timeout=600)
+    assert first.code == 0, first
+    assert json.loads(first.out)["outcome"]["named"] == "SENSOR_SILENT"
+    again = forge("drive", "--replay", path, "--json", timeout=600)
+    assert again.code == 0, again
+    told = json.loads(again.out)
+    assert told["recorded"] == told["equal"] > 400
+    assert told["same_code"]
+
+
+@pytest.mark.slow
+def test_the_parts_are_measured_into_the_report(forge: Program, tmp_path: Path) -> None:
+    done = forge("drive", "empty_road", "--parts", "20", "--out", tmp_path / "made", "--json", timeout=900)
+    assert done.code == 0, done
+    report = json.loads((tmp_path / "made" / "adas_safety_report.json").read_text())
+    missing = {one["id"]: one["not_measured"] for one in report["requirements"]}
+    assert missing["SR1"] == missing["SR2"] == missing["SR7"] == []
+    assert missing["SR8"] == ["v2x/lies_believed"], "no drive beside a made-up station was asked for"
+    assert report["false_negatives"]["rates"]
+
+
 @pytest.mark.slow
 def test_a_drive_leaves_its_report_and_is_not_driven_twice(forge: Program, tmp_path: Path) -> None:
     made = tmp_path / "made"
@@ -38,7 +87,7 @@ def test_a_drive_leaves_its_report_and_is_not_driven_twice(forge: Program, tmp_p
     report = json.loads((made / "adas_safety_report.json").read_text())
     assert [one["scenario"] for one in report["scenarios"]] == ["camera_dropout", "empty_road"]
     page = (made / "adas_safety_report.html").read_text()
-    assert page.count("<figure>") == 2
+    assert page.count("<svg") == 2
     assert "http" not in page.replace("http://www.w3.org/", "")
     log = made / "outcomes.jsonl"
     whole = log.read_bytes()

@@ -18,6 +18,7 @@ from agentforge.client import forge_error
 from agentforge.v1 import pipeline_pb2, pipeline_pb2_grpc
 from agentforge_gateway.access.scopes import ROUTES, RPCS, Scope, route
 from agentforge_gateway.api import build_app
+from tests.postgres import everything_in
 
 from .conftest import http, until, world_with
 
@@ -115,7 +116,7 @@ def test_scopes(place: Path) -> None:
     asyncio.run(story())
 
 
-def test_credentials_that_do_not_open(place: Path) -> None:
+def test_credentials_that_do_not_open(place: Path, database_url: str) -> None:
     async def story() -> None:
         async with world_with(place) as world, world.gateway(token="r00t") as gateway, http(gateway) as client:
             gone, late, good = (
@@ -154,6 +155,7 @@ def test_credentials_that_do_not_open(place: Path) -> None:
             used = next(one for one in listed if one["token_id"] == good["token_id"])
             assert used["last_used_time"]
             stored = b"".join(file.read_bytes() for file in world.home.glob("gateway.db*"))
+            stored += everything_in(database_url) if database_url else b""
             assert good["secret"].encode() not in stored
             assert good["token_id"].encode() in stored
             reads = {"name": "x", "scopes": ["read"]}

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from agentforge.kit.errors import AlreadyExists, InvalidInput
+from agentforge.cli.sweep import SweepOptions, run_sweep
+from agentforge.kit.errors import AlreadyExists, ForgeError, InvalidInput
 from agentforge.track.sweep.file import SweepFile, read_sweep
 from agentforge.track.sweep.schema import check_space
 from agentforge.track.sweep.space import Parameter, read_parameters
@@ -196,3 +197,68 @@ def test_the_program_killed_and_again(forge: Program, tmp_path: Path) -> None:
     refused = forge("sweep", "count", written(tmp_path, FILE.replace("  n:", "  m:")), "--input", text, "--json")
     assert refused.code == 2
     assert json.loads(refused.err.splitlines()[-1])["error"]["reason"] == "UNKNOWN_FIELD"
+
+
+ROAD = """
+name: road
+method: grid
+metric: {name: count/steps, goal: maximize}
+parameters:
+  count.n: {values: [40, 60]}
+  echo.repeat: {values: [1, 2]}
+config: {count: {step_s: 0.02, every: 10}}
+"""
+
+
+@pytest.mark.slow
+def test_a_whole_road_is_searched_killed_and_gone_on_with(forge: Program, tmp_path: Path) -> None:
+    """Each trial goes from echo to count; what two trials have in common is reused; the best can be run again."""
+    asked = ("sweep", "pipeline", written(tmp_path, ROAD), "--preset", "tiny", "--until", "count", "--json")
+    process = forge.start(*asked)
+    wait_for_log(forge.home / "runs" / "sweep-road-0001" / "count" / "events.jsonl", "progress")
+    process.kill()
+    process.communicate()
+    again = forge(*asked)
+    assert again.code == 0, again
+    rows = again.last["trials"]
+    assert [(row["state"], row["value"]) for row in rows] == [
+        ("COMPLETE", row["params"]["count.n"]) for row in rows
+    ]
+    assert len(rows) == 4
+    phases = {path.name for path in (forge.home / "runs" / "sweep-road-0003").iterdir()}
+    assert not phases & {"fail", "leak"}, "a trial ends at --until"
+    assert not (forge.home / "runs" / "sweep-road-0003" / "echo").exists(), "the same echo is done once"
+    best = again.last["best"]
+    command = again.last["command"]
+    for word in ("--preset tiny", "--until count", "--set count.n=60", "--set count.every=10"):
+        assert word in command
+    done = forge(*command.split()[1:], "--json")
+    assert (done.code, done.last["phases"][-1]["reused_from"]) == (0, best["run_id"]), done
+    other = forge(*asked[:-3], "--json")
+    assert (other.code, other.error["reason"]) == (2, "SWEEP_EXISTS"), other
+
+
+@pytest.mark.parametrize(
+    ("args", "reason"),
+    [
+        (["count", "--until", "count"], "CONFLICTING_OPTIONS"),
+        (["pipeline", "--from", "count", "--until", "echo"], "PHASE_ORDER"),
+        (["pipeline", "--until", "cuont"], "UNKNOWN_PHASE"),
+        (["pipeline", "--until", "echo"], "UNKNOWN_PHASE"),
+    ],
+)
+def test_parts_of_a_road_that_cannot_be(
+    args: list[str], reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last: count is searched, and no trial comes so far."""
+    monkeypatch.setenv("AGENTFORGE_HOME", str(tmp_path))
+    monkeypatch.setenv("AGENTFORGE_PIPELINE", "tests.phases.pipeline")
+    file = written(tmp_path, ROAD)
+    options = dict(zip(args[1::2], args[2::2], strict=True))
+    asked = SweepOptions(
+        args[0], file, None, "tiny", [], "", True, options.get("--from", ""), options.get("--until", "")
+    )
+    with pytest.raises(ForgeError) as caught:
+        run_sweep(asked)
+    assert caught.value.reason == reason
+    assert not (tmp_path / "sweeps").exists()

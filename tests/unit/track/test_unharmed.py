@@ -20,9 +20,10 @@ pytest.importorskip("wandb", reason="W&B's package is an extra: pip install 'age
 
 
 class FakeHangingWandb:
-    """A fake of W&B's server: it answers the first request, so that it looks alive, and then no other."""
+    """A fake of W&B's server: it answers the first request, so that it looks alive, and then no other; or none."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, mute: bool = False) -> None:
+        self._mute = mute
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self.calls: list[socket.socket] = []
@@ -34,7 +35,7 @@ class FakeHangingWandb:
                 call, _ = self._listener.accept()
             except OSError:
                 return
-            if not self.calls:
+            if not self.calls and not self._mute:
                 call.recv(65536)
                 call.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
             self.calls.append(call)
@@ -87,6 +88,34 @@ def test_a_run_ends_while_w_and_b_hangs_and_is_told_later(forge: Program, hangin
     log = forge.home / "runs/r1/pipeline/events.jsonl"
     assert told.last["last_sequence"] == len(log.read_text().splitlines())
     assert json.loads((forge.home / "track/r1/wandb/position.json").read_text())["unsafe"] == []
+
+
+@pytest.mark.slow
+def test_a_server_that_takes_every_call_and_answers_none_costs_a_run_nothing(forge: Program) -> None:
+    """`--track online` by the option alone. What it would wait for is 5 s; the run takes less with it than that."""
+    mute = FakeHangingWandb(mute=True)
+    forge.environment |= {"WANDB_BASE_URL": mute.url, "WANDB_API_KEY": "k" * 40, "NETRC": "/none"}
+    road = ("run", "--until", "count", "--no-reuse", "--json")
+    seconds = {}
+    try:
+        for name, more in (("plain", ()), ("tracked", ("--track", "online"))):
+            done = forge(*road, "--run-id", name, *more)
+            assert (done.code, done.last["state"]) == (0, "SUCCEEDED"), done
+            seconds[name] = done.last["seconds"]
+        sink = forge.home / "track/tracked/wandb/sink.log"
+        deadline = time.monotonic() + 30
+        while "WANDB_UNREACHABLE" not in sink.read_text():
+            assert time.monotonic() < deadline, sink.read_text()
+            time.sleep(0.1)
+    finally:
+        mute.close()
+    assert mute.calls, "nobody called: this shows nothing"
+    assert not (forge.home / "track/plain").exists()
+    assert seconds["tracked"] < seconds["plain"] + 4, seconds
+    later = forge("track", "tracked", "--mode", "offline", "--json")
+    assert later.code == 0, later
+    log = forge.home / "runs/tracked/pipeline/events.jsonl"
+    assert later.last["last_sequence"] == len(log.read_text().splitlines())
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import platform
 import sysconfig
 import tokenize
 import warnings
@@ -12,6 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from agentforge.data.sources.documents import START, Cursor, Document
+from agentforge.kit.data_notes import note
 
 _LEFT_OUT = frozenset({"site-packages", "dist-packages", "test", "tests", "idle_test", "lib2to3", "__pycache__"})
 
@@ -29,6 +31,7 @@ class StandardLibrary:
         self.name = f"stdlib/{part}"
         self.root = Path(sysconfig.get_path("stdlib"))
         self.files = sorted(self._found())[::every]
+        note(self.name, f"modules of Python {platform.python_version()}'s library", self._pieces)
 
     def _found(self) -> Iterator[Path]:
         """Without a look into what is left out: installed packages are many."""
@@ -36,6 +39,10 @@ class StandardLibrary:
             folders[:] = [each for each in folders if each not in _LEFT_OUT]
             every = (Path(place, name) for name in names if name.endswith(".py"))
             yield from (path for path in every if _is_wanted(path.relative_to(self.root)))
+
+    def _pieces(self) -> Iterator[str]:
+        for file in self.files:
+            yield f"{file.relative_to(self.root).as_posix()}\0{_source(file)}"
 
     def read(self, cursor: Cursor = START) -> Iterator[tuple[Document, Cursor]]:
         first, start = cursor

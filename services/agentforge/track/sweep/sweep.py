@@ -73,7 +73,7 @@ class Sweep:
         return f"sweep-{self.file.name}-{number:04d}"
 
     def _trial(self, study: Study, number: int, run_trial: RunTrial) -> None:
-        config = nested({**_dotted(self.file.config), **study.values(number)})
+        config = nested({**dotted(self.file.config), **study.values(number)})
         stopped: list[int] = []
 
         def heard(step: int, value: float) -> bool:
@@ -122,7 +122,7 @@ class Sweep:
         if best is not None:
             import yaml
 
-            config = nested({**_dotted(self.file.config), **best["params"]})
+            config = nested({**dotted(self.file.config), **best["params"]})
             preset = config if self.target == "pipeline" else {self.target: config}
             head = f"# {self.file.metric} = {best['value']:.6g} in run {best['run_id']}\n"
             write_atomic(self.path / "best.yaml", (head + yaml.safe_dump(preset, sort_keys=True)).encode())
@@ -168,11 +168,12 @@ def nested(values: Mapping[str, Any]) -> dict[str, Any]:
     return config
 
 
-def _dotted(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def dotted(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{"a": {"b": 1}} as {"a.b": 1}."""
     flat: dict[str, Any] = {}
     for name, value in values.items():
         inner = (
-            _dotted(value, f"{prefix}{name}.")
+            dotted(value, f"{prefix}{name}.")
             if isinstance(value, Mapping) and value
             else {f"{prefix}{name}": value}
         )
