@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from agentforge.data.codec import Codec
+from agentforge.data.items import Item
 from agentforge.kit.config import resolved
 from agentforge.kit.context import PhaseContext
 from agentforge.kit.digests import canonical_json
@@ -13,11 +15,13 @@ from agentforge.kit.measure import Measurement
 from agentforge.models.thoughts.saving import save_thinker
 from agentforge.models.thoughts.speak import speak
 from agentforge.models.thoughts.thinker import Thinker
+from agentforge.phase3_quietstar.evaluation import token_nats
 from agentforge.phase3_quietstar.judging import INPUT, THINKING, THOUGHTLESS, Judged
 from agentforge.phase3_quietstar.start import Start
 from agentforge.train.evaluate import ROOM
 
 EXAMPLES = 8
+DECIMALS = 4  # of a token's loss in an example
 _ABOUT = {
     INPUT: "The model as it came: neither training made it better on the selection split.",
     THOUGHTLESS: "Trained without thoughts, which measured better on the selection split than training with them.",
@@ -60,21 +64,40 @@ def publish(context: PhaseContext, start: Start, judged: Judged) -> None:
 
 
 def thought_examples(start: Start, judged: Judged) -> list[dict[str, Any]]:
-    """Some questions of each family, what was thought and said. None where the kept model never thinks."""
+    """Some questions of each family, what was thought and said, and what each token of the right answer costs with
+    thoughts and without. None where the kept model never thinks."""
     thinker, codec = judged.thinker, start.codec
     if thinker.habits.threshold is None:
         return []
     items = judged.items[:: max(1, len(judged.items) // EXAMPLES)][:EXAMPLES]
     prompts = [codec.prompt_ids(item.prefix + item.prompt) for item in items]
     rooms = [len(codec.ids(item.completion)) + ROOM for item in items]
-    found = []
-    for item, spoken in zip(items, speak(thinker, prompts, rooms, eos=codec.eos, pad=codec.pad), strict=True):
+    found, tokens = [], _token_losses(thinker, codec, items)
+    every = speak(thinker, prompts, rooms, eos=codec.eos, pad=codec.pad)
+    for item, spoken, of_item in zip(items, every, tokens, strict=True):
         thoughts = [
             {"after": had.after, "texts": [codec.text(ids) for ids in had.ids], "alpha": had.alpha}
             for had in spoken.thoughts
         ]
         found.append(
-            {"prompt": item.prompt, "said": codec.text(spoken.ids), "right": item.answer, "thoughts": thoughts}
+            {"prompt": item.prompt, "said": codec.text(spoken.ids), "right": item.answer, "thoughts": thoughts,
+             "tokens": of_item}
+        )  # fmt: skip
+    return found
+
+
+def _token_losses(thinker: Thinker, codec: Codec, items: Sequence[Item]) -> list[list[dict[str, Any]]]:
+    """Of each item, nats of each token that the right answer has."""
+    found = []
+    without, thinking = (token_nats(thinker, codec, items, how) for how in ("off", "on"))
+    for item, off, on in zip(items, without, thinking, strict=True):
+        said = [token for token, learned in zip(*codec.item_ids(item), strict=True) if learned]
+        rows = zip(said, off.tolist(), on.tolist(), strict=True)
+        found.append(
+            [
+                {"text": codec.text([token]), "without": round(one, DECIMALS), "with": round(other, DECIMALS)}
+                for token, one, other in rows
+            ]
         )
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from pathlib import Path
 from typing import Any
@@ -127,6 +128,11 @@ def test_thoughts_can_be_looked_at(runs: dict[str, Attempt], case: str) -> None:
     assert len(examples) == (0 if thinker.habits.threshold is None else 8)
     for had in (had for each in examples for had in each["thoughts"]):
         assert len(had["texts"]) == 2
+    for each in examples:
+        assert each["right"] in "".join(token["text"] for token in each["tokens"])
+        assert all(math.isfinite(token[way]) for token in each["tokens"] for way in ("without", "with"))
+        if not each["thoughts"]:
+            assert all(token["without"] == pytest.approx(token["with"], abs=1e-4) for token in each["tokens"])
 
 
 def test_the_best_is_kept_by_the_selection_split(volume: Path) -> None:
