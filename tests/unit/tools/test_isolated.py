@@ -69,9 +69,10 @@ def test_what_a_tool_prints_is_lost_and_disturbs_nobody(box: Toolbox) -> None:
 
 def test_a_process_that_became_two_is_not_believed(box: Toolbox) -> None:
     box.run("plug(twice)")
-    for number in range(5):
-        assert box.run(f"plug(flood {number})").text in ("x" * number, "error: plug: it answered what is no answer")
-    assert box.run("plug(flood 7)").text == "x" * 7
+    said = [box.run(f"plug(flood {number})").text for number in range(8)]
+    strange = [text for number, text in enumerate(said) if text != "x" * number]
+    # which of the two is heard first is chance; once they are found out, both are gone
+    assert strange in ([], ["error: plug: it answered what is no answer"])
     box.run("plug(kill)")  # the other of the two may still be heard by the next test
 
 
