@@ -115,3 +115,16 @@ def test_who_the_radar_does_not_hear_while_it_hears_others_is_thought_slow() -> 
         fusion = Fusion()
         look(fusion, detections)
         assert np.sqrt(fusion.bank.rows.cov[1, 2, 2]) == pytest.approx(spread_mps, rel=0.01)
+
+
+def test_doubtful_detections_raise_nobodys_existence() -> None:
+    """Of a body that is there, they are often a second one."""
+    fusion = Fusion()
+    for tick in range(1, 12):
+        look(fusion, given(tick * TICK_US, (CAR, 30.0, 0.0)))
+    fusion.bank.rows.odds[:] = 1.0
+    doubtful = replace(given(12 * TICK_US, (CAR, 30.0, 0.0)), confidence_N=np.array([0.25]))
+    look(fusion, doubtful)
+    assert fusion.bank.rows.odds[0] <= 1.0
+    look(fusion, given(13 * TICK_US, (CAR, 30.0, 0.0)))
+    assert fusion.bank.rows.odds[0] > 1.0
