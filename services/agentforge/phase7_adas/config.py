@@ -73,12 +73,8 @@ PHASE = PhaseSpec(
         Slot("adas_model", "model", description="The model that was packed: searched, healed, or as it came."),
         Slot("adas_deployment_package", "package", description="adas_deployment_package.tar.gz."),
         Slot("adas_performance_profile", "report", description="What was measured, and what estimated."),
-        Slot(
-            "adas_safety_report",
-            "report",
-            0,
-            description="With `drive`: what was shown of its safety.",
-        ),
+        Slot("adas_safety_report", "report", 0, description="With `drive`: what was shown of its safety."),
+        Slot("driving_package", "package", 0, description="With `drive`: eyes.pyz, its camera and motion models."),
     ),
     stands_on=("agentforge.models", "agentforge.data", "agentforge.train", "agentforge.edge", "agentforge.shrink"),
 )

@@ -1,4 +1,5 @@
-"""The phase's last part, where it is asked for: driving in a generated world, and the safety report."""
+"""The phase's last part, where it is asked for: driving in a generated world, its safety report, and what of it
+goes to a device."""
 
 from __future__ import annotations
 
@@ -19,6 +20,7 @@ from agentforge.phase7_adas.drive.closed_loop.many import (
 from agentforge.phase7_adas.drive.closed_loop.outcome import Outcome
 from agentforge.phase7_adas.drive.closed_loop.parts import Sizes, measured
 from agentforge.phase7_adas.drive.closed_loop.summary import results
+from agentforge.phase7_adas.drive.deployment.agent import deploy
 from agentforge.phase7_adas.drive.evidence.results import HERE
 from agentforge.phase7_adas.drive.evidence.seed_names import seed_metrics
 from agentforge.phase7_adas.drive.orchestrator.pipeline import Tick
@@ -26,10 +28,20 @@ from agentforge.phase7_adas.drive.showing import with_parts, write_report
 from agentforge.phase7_adas.drive.truth import Truth
 from agentforge.phase7_adas.drive.view.told import told_scene
 
-SAFETY_REPORT = "adas_safety_report"
+SAFETY_REPORT, DRIVING_PACKAGE, EYES = "adas_safety_report", "driving_package", "eyes.pyz"
 
 
-def drive_and_report(context: PhaseContext, config: DriveConfig, seed: int) -> None:
+def pack_and_drive(context: PhaseContext, config: DriveConfig, seed: int) -> None:
+    if DRIVING_PACKAGE not in context.published:
+        with context.output(DRIVING_PACKAGE) as directory:
+            told = deploy(directory / EYES)
+        context.log(
+            f"{EYES}: {told['bytes']:,} bytes; run here, {told['pictures']} pictures answered as by the pipeline"
+        )
+    _drive_and_report(context, config, seed)
+
+
+def _drive_and_report(context: PhaseContext, config: DriveConfig, seed: int) -> None:
     """Each drive is a step that a killed run does not repeat."""
     if SAFETY_REPORT in context.published:
         return

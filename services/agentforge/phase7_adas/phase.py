@@ -32,9 +32,9 @@ def run(context: PhaseContext, config: AdasConfig) -> None:
     with settled(config.machine):
         publish(context, start, made(context, start, found))
     if config.drive is not None:
-        from agentforge.phase7_adas.driving import drive_and_report  # what it needs, a phase without it does not
+        from agentforge.phase7_adas.driving import pack_and_drive  # what it needs, a phase without it does not
 
-        drive_and_report(context, config.drive, config.seed)
+        pack_and_drive(context, config.drive, config.seed)
 
 
 def made(context: PhaseContext, start: Start, found: Found | None) -> Made:

@@ -11,6 +11,7 @@ import pytest
 from agentforge.kit.config import validate_config
 from agentforge.phase7_adas.admission import check
 from agentforge.phase7_adas.config import AdasConfig
+from agentforge.phase7_adas.drive.deployment import agent
 from tests.unit.adas.phases import ask, small
 
 _LITTLE = {"search": None, "export": {"int8": None, "cpu": ["4bit"], "context": 48}}
@@ -43,6 +44,9 @@ def test_it_leaves_a_safety_report_and_its_numbers(volume: Path) -> None:
     again = ask(volume, "driven-again", "llama", drive=wanted, **_LITTLE).go()
     other = again.output.parent / "adas_safety_report" / "adas_safety_report.json"
     assert other.read_bytes() == (made / "adas_safety_report.json").read_bytes()
+    eyes = [each.output.parent / "driving_package" / "eyes.pyz" for each in (run, again)]
+    assert eyes[0].read_bytes() == eyes[1].read_bytes()
+    assert agent.run(eyes[0])["pictures"] > 0
 
 
 @pytest.mark.slow

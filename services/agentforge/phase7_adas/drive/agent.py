@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
-from agentforge.phase7_adas.drive.messages import Detections, Ego, Mode, Plan, Predictions, Tracks
+from agentforge.phase7_adas.drive.messages import Detections, Ego, LaneFix, Mode, Plan, Predictions, Tracks
 from agentforge.phase7_adas.drive.readings import CameraReading, GpsReading, ImuReading, LidarReading, RadarReading
 from agentforge.phase7_adas.drive.road import Road
 from agentforge.phase7_adas.drive.truth import Kind
@@ -34,6 +34,8 @@ class Motion:
     t_us: int
     imu: tuple[ImuReading, ...]
     gps: tuple[GpsReading, ...]
+    lanes: tuple[LaneFix, ...] = ()
+    """What perception made of the last tick's picture."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,8 @@ class Sight:
     camera: CameraReading | None
     radar: RadarReading | None
     lidar: LidarReading | None
+    road: Road | None = None
+    """The map, where marks on the road are to be held against it."""
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,7 @@ class Detections:
     for a person and what is taken for a car have that side in common, not the centre."""
     echo_rad_N: Floats
     """Bearing from the radar of the echo that told the range rate, to the left of ahead; NaN without radar."""
+    lane: LaneFix | None = None
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,20 @@ class Ego:
     trusted: bool
     """False when what it stands on contradicts itself or is too old."""
     reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class LaneFix:
+    """Marks on the road against the map: how far across the road the ego is, and nothing of how far along.
+
+    At `t_us`, normal_2 . (the place `ahead_m` ahead of the ego) was `offset_m`, in the frame of the world.
+    """
+
+    t_us: int
+    normal_2: Floats
+    ahead_m: float
+    offset_m: float
+    sigma_m: float
 
 
 @dataclass(frozen=True)
@@ -125,7 +140,8 @@ class Plan:
     """False: no candidate was free of collisions and within limits; states are the hardest stop that was found."""
     candidates: int
     refused: dict[str, int] = field(default_factory=dict)
-    """How many candidates fell to which test: collision, curvature, acceleration, jerk, road."""
+    """How many candidates fell to which test. Of "collision" only those count that were looked at: of those that
+    could still be the cheapest."""
     cost: float = float("nan")
 
 

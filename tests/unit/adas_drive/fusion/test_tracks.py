@@ -161,8 +161,8 @@ def test_a_flood_is_cut_and_the_sure_ones_stay() -> None:
     for tick in range(1, 6):
         flood = told(tick * 50_000, rng.uniform(5, 100, (400, 2)), 0.3)
         sure = told(tick * 50_000, np.array([[30.0, -200.0]]), 0.95)
-        names = [name for name in vars(flood) if name != "t_us"]
-        both = {name: np.concatenate([getattr(flood, name), getattr(sure, name)]) for name in names}
+        names = [name for name in vars(flood) if name not in ("t_us", "lane")]
+        both: dict[str, Any] = {name: np.concatenate([getattr(flood, name), getattr(sure, name)]) for name in names}
         look(fusion, Detections(tick * 50_000, **both))
     assert fusion.counts["detections/too many"] == 5 * (401 - 128)
     assert len(fusion.bank.rows) <= 256

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from agentforge.kit.rng import Rng
 from agentforge.phase7_adas.drive.closed_loop.car import Car
 from agentforge.phase7_adas.drive.closed_loop.outcome import Outcome, judge
 from agentforge.phase7_adas.drive.closed_loop.reasons import reason_to_stop
@@ -43,9 +44,10 @@ def drive(
     recorder: Recorder | None = None,
 ) -> Driven:
     """`watch` sees every tick; `radio`: absent, that of the scenario. On the default clock, the same seed gives the
-    same drive."""
-    radio = radio or Radio(scenario, seed)
-    world, suite = World(scenario, seed), Suite(scenario.faults, seed, road=scenario.road)
+    same drive; another scenario with it has other noise, so that drives count as many."""
+    chance = Rng(seed, "adas/drive/closed_loop/drive", scenario.name).seed
+    radio = radio or Radio(scenario, chance)
+    world, suite = World(scenario, chance), Suite(scenario.faults, chance, road=scenario.road)
     car = Car(world.road, world.lane, scenario.faults, agents, clock)
     collector = Collector(round(scenario.seconds * 1e6) // TICK_US + 1)
     command, metres, arrived = by_hand(world), 0.0, list[Reading]()

@@ -16,7 +16,7 @@ from agentforge.phase7_adas.drive.scenarios.catalogue import SCENARIOS
 def results(outcomes: Sequence[Outcome]) -> list[Result]:
     hours = sum(one.seconds for one in outcomes) / 3600
     kinds = len({o.scenario for o in outcomes})
-    how = f"{len(outcomes)} drives, {hours * 60:.0f} generated minutes, {kinds} scenarios"
+    how = f"{_extent(outcomes)}, {kinds} scenario{'s'[: kinds != 1]}"
     found = [
         _count("closed_loop/caused_collisions", [not o.safe for o in outcomes], how),
         _rate("closed_loop/caused_collisions_per_hour", sum(o.caused for o in outcomes), hours, how),
@@ -34,7 +34,7 @@ def _of_the_car(outcomes: Sequence[Outcome]) -> list[Result]:
     if not sound:
         return []
     hours = sum(o.seconds for o in sound) / 3600
-    how = f"{len(sound)} drives without an injected fault, {hours * 60:.0f} generated minutes"
+    how = f"{_extent(sound)}, without an injected fault"
     alarms = sum(o.alarms for o in sound)
     found = [_rate("faults/false_alarms_per_hour", alarms, hours, f"{how}; faults of the car that degrade it")]
     off = [o.off_m for o in sound if o.off_m is not None]
@@ -76,6 +76,11 @@ def _row(name: str, group: Sequence[Outcome]) -> dict[str, Any]:
 def wrong(one: Outcome) -> bool:
     """Whether it went otherwise than is wanted: what a picture is wanted of."""
     return not one.safe or one.ended is not one.wanted or one.false_stops > 0 or one.needless_brakes > 0
+
+
+def _extent(outcomes: Sequence[Outcome]) -> str:
+    many, minutes = len(outcomes), sum(one.seconds for one in outcomes) / 60
+    return f"{many} drive{'s'[: many != 1]}, {minutes:.3g} generated minutes"
 
 
 def _count(key: str, wrong: Sequence[bool], method: str) -> Result:

@@ -16,6 +16,8 @@ from agentforge.phase7_adas.drive.fusion.inertial import (
     BH,
     BIAS_A,
     BIAS_G,
+    BX,
+    BY,
     NOISE,
     WIDE,
     Belief,
@@ -29,13 +31,14 @@ from agentforge.phase7_adas.drive.fusion.inertial import (
     turn_to,
     with_compass,
     with_gps,
+    with_lane,
 )
-from agentforge.phase7_adas.drive.messages import Ego
+from agentforge.phase7_adas.drive.messages import Ego, LaneFix
 from agentforge.phase7_adas.drive.truth import ACCEL, HEADING, YAW_RATE, Floats
 
 GATE: Final = 18.4
 """Of two degrees of freedom: one good reading in 10,000 is refused."""
-COMPASS_GATE: Final = 15.1
+COMPASS_GATE = LANE_GATE = 15.1
 JUMP_M: Final = 6.0
 """However unsure the ego is of itself, a fix further away than this is refused."""
 CONTRADICTIONS: Final = 2
@@ -43,6 +46,8 @@ COMPASS_CONTRADICTIONS, COMPASS_DOUBTS = 20, 40
 """A refused reading counts four, a taken one takes one back; the second number doubts the gyro."""
 DOUBT_VARIANCES: Final = np.array([0.15, 0.06]) ** 2
 """Added to those of heading and gyro bias then."""
+LANE_DOUBTS, ACROSS_DOUBT_M = 6, 0.7
+"""So many fixes in a row that contradict it let the ego doubt where it is, by so much."""
 INNOVATIONS: Final = 10
 BIASED: Final = 20.0
 """Mean of the last INNOVATIONS, squared over its variance, two degrees of freedom."""
@@ -60,6 +65,7 @@ class _Event:
     t_us: int
     imu_9: Floats | None = None
     gps_5: Floats | None = None
+    lane: LaneFix | None = None
     taken: bool | None = None
     after: Belief | None = None
     push: Push = (0.0, 0.0)
@@ -73,7 +79,7 @@ class EgoFilter:
         self.admission = Admission(counts)
         self._events: list[_Event] = []
         self._started = False
-        self._refused_gps = self._refused_compass = 0
+        self._refused_gps = self._refused_compass = self._refused_lanes = 0
         self._accepted_gps_us = self._imu_us = -(2**62)
         self._innovations: deque[Floats] = deque(maxlen=INNOVATIONS)
 
@@ -94,6 +100,7 @@ class EgoFilter:
         pushes = [(each, self.admission.imu(each, t_us)) for each in motion.imu]
         new = [_Event(int(each.stamp.taken_us), gps_5=row) for each, row in fixes if row is not None]
         new += [_Event(int(each.stamp.taken_us), imu_9=row) for each, row in pushes if row is not None]
+        new += [_Event(each.t_us, lane=each) for each in motion.lanes]
         for event in new:
             if self._started and event.t_us < self._events[0].t_us:
                 self.counts["late beyond history"] += 1
@@ -133,6 +140,8 @@ class EgoFilter:
                 belief = self._gps(belief, event)
             if event.imu_9 is not None:
                 belief = self._compass(belief, event)
+            if event.lane is not None:
+                belief = self._lane(belief, event)
             event.after = belief
 
     def _gps(self, belief: Belief, event: _Event) -> Belief:
@@ -166,6 +175,21 @@ class EgoFilter:
                 self._refused_compass = COMPASS_CONTRADICTIONS
                 # Gyro and compass disagree for long, and the compass cannot drift: the gyro may be off by anything.
                 self.counts["ego/gyro doubted"] += 1
+                belief[1][[BH, BIAS_G], [BH, BIAS_G]] += DOUBT_VARIANCES
+        return after if event.taken else belief
+
+    def _lane(self, belief: Belief, event: _Event) -> Belief:
+        assert event.lane is not None
+        after, off = with_lane(belief, event.lane)
+        if event.taken is None:
+            event.taken = off <= LANE_GATE
+            self.counts["lanes/taken" if event.taken else "lanes/gate"] += 1
+            self._refused_lanes = 0 if event.taken else self._refused_lanes + 1
+            if self._refused_lanes >= LANE_DOUBTS:
+                # Paint does not move: what led the ego astray is its heading, or a gyro that is off by anything.
+                self._refused_lanes = 0
+                self.counts["ego/across doubted"] += 1
+                belief[1][[BX, BY], [BX, BY]] += ACROSS_DOUBT_M**2
                 belief[1][[BH, BIAS_G], [BH, BIAS_G]] += DOUBT_VARIANCES
         return after if event.taken else belief
 

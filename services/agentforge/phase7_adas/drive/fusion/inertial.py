@@ -8,6 +8,7 @@ from typing import Final, TypeAlias
 
 import numpy as np
 
+from agentforge.phase7_adas.drive.messages import LaneFix
 from agentforge.phase7_adas.drive.truth import Floats
 
 # columns of the belief: x, y, heading, speed; what accelerometer and gyro say too much; where GPS is off to
@@ -145,6 +146,20 @@ def with_gps(belief: Belief, gps_5: Floats, noise: Noise = NOISE) -> Belief:
     off, spread, jacobian = gps_innovation(belief, gps_5, noise)
     gain = np.linalg.solve(spread, jacobian @ cov).T
     return mean + gain @ off, _symmetric(cov - gain @ spread @ gain.T)
+
+
+def with_lane(belief: Belief, fix: LaneFix) -> tuple[Belief, float]:
+    """The belief with a place across the road, and the innovation squared over its variance (1 degree)."""
+    mean, cov = belief
+    (nx, ny), heading = fix.normal_2, float(mean[BH])
+    ahead_x, ahead_y = fix.ahead_m * math.cos(heading), fix.ahead_m * math.sin(heading)
+    slope = np.zeros(WIDE)
+    slope[BX], slope[BY], slope[BH] = nx, ny, ny * ahead_x - nx * ahead_y
+    off = fix.offset_m - float(nx * (mean[BX] + ahead_x) + ny * (mean[BY] + ahead_y))
+    along = cov @ slope
+    variance = float(slope @ along) + fix.sigma_m**2
+    gain = along / variance
+    return (mean + gain * off, _symmetric(cov - np.outer(gain, along))), off * off / variance
 
 
 def _symmetric(cov: Floats) -> Floats:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agentforge.phase7_adas.drive.fusion.assign import costs_NM, pairs
-from agentforge.phase7_adas.drive.fusion.doubles import doubles
+from agentforge.phase7_adas.drive.fusion.doubles import SETTLED_HITS, doubles
 from agentforge.phase7_adas.drive.fusion.kinematics import (
     ACROSS_PART_BY_KIND,
     ahead,
@@ -51,6 +51,9 @@ BESIDE_M: Final = 0.5
 DOUBLE_LOOKS: Final = 4
 BORN_ACROSS: Final = 0.15
 """Of it, across the ego's way, for vehicles: they keep to the road."""
+FASTEST_WALK_MPS: Final = 5.0
+"""Whatever is faster drives, whatever it is taken for."""
+GOES_AS_M, GOES_AS_MPS, ALIKE_RATE_MPS = 10.0, 1.0, 1.0
 SILENT_PART: Final = 0.25
 STANDS_MPS, STANDS_SQUARED = 1.0, 6.0
 """A velocity that is smaller and cannot be told from none is told as none."""
@@ -204,11 +207,14 @@ class Bank:
         mean, cov = np.zeros((many, 4)), np.zeros((many, 4, 4))
         mean[:, :2], cov[:, :2, :2] = seen.xy_M2[index], seen.cov_M22[index]
         ahead = np.array([math.cos(seen.ego_6[HEADING]), math.sin(seen.ego_6[HEADING])])
+        drives = (kind == Kind.VEHICLE) | (np.abs(seen.rate_M[index]) > FASTEST_WALK_MPS)
         # a radar that hears others and not this one says that it is a part of something, or slow, or nothing
         silent = np.isnan(seen.rate_M[index]) & (~np.isnan(seen.rate_M)).any()
         wide = ((BORN_SPEED_BY_KIND[kind] * np.where(silent, SILENT_PART, 1.0)) ** 2)[:, None, None]
-        rolls = np.where(kind == Kind.VEHICLE, BORN_ACROSS**2, 1.0)[:, None, None]
+        rolls = np.where(drives, BORN_ACROSS**2, 1.0)[:, None, None]
         cov[:, 2:, 2:] = wide * (rolls * np.eye(2) + (1.0 - rolls) * np.outer(ahead, ahead))
+        beside, as_it = self._goes_as(index, seen)
+        mean[beside, 2:], cov[beside, 2:, 2:] = as_it, GOES_AS_MPS**2 * np.eye(2)
         mean, cov, _ = with_range_rate(mean, cov, seen.rate_M[index], seen.beam_M2[index])
         likely = np.clip(seen.confidence_M[index], 0.02, BORN_LIMIT)
         odds = np.log(likely / (1 - likely)) - BORN_DISCOUNT
@@ -221,6 +227,21 @@ class Bank:
             np.ones(many, dtype=np.int64), np.full(many, FIRST_RATE), np.zeros(many, dtype=np.int64),
             np.where(supported, seen.t_us, NEVER_US), seen.depth_M[index].copy(), np.zeros(many, dtype=np.int64),
         )  # fmt: skip
+
+    def _goes_as(self, index: Ints, seen: Measured) -> tuple[Ints, Floats]:
+        """Those (of `index`) that are near a settled vehicle and as fast along the beam, and its velocity: they are
+        parts of a long one, or follow it."""
+        rows = self.rows
+        settled = np.flatnonzero((rows.kind == Kind.VEHICLE) & (rows.confirmed > 0) & (rows.hits >= SETTLED_HITS))
+        if len(index) == 0 or len(settled) == 0:
+            return np.zeros(0, dtype=np.int64), np.zeros((0, 2))
+        away_IN = np.linalg.norm(seen.xy_M2[index][:, None] - rows.mean[None, settled, :2], axis=2)
+        rate_IN = seen.beam_M2[index] @ rows.mean[settled, 2:].T
+        alike_IN = np.abs(rate_IN - seen.rate_M[index][:, None]) < ALIKE_RATE_MPS  # never of those without a rate
+        away_IN = np.where(alike_IN & (np.abs(rate_IN) > FASTEST_WALK_MPS), away_IN, np.inf)
+        nearest_I = away_IN.argmin(axis=1)
+        found = np.flatnonzero(away_IN.min(axis=1) < GOES_AS_M)
+        return found, rows.mean[settled[nearest_I[found]], 2:]
 
     def new_ids(self, many: int) -> Ints:
         ids = np.arange(self._next_id, self._next_id + many, dtype=np.int64)

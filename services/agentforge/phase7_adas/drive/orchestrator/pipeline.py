@@ -33,6 +33,7 @@ from agentforge.phase7_adas.drive.injected import InjectedFault
 from agentforge.phase7_adas.drive.messages import (
     Detections,
     Ego,
+    LaneFix,
     Mode,
     Plan,
     Predictions,
@@ -120,6 +121,7 @@ class Pipeline:
         self._budget = Budget(TOTAL_MS)
         self._inbox = Inbox(image_hw)
         self._late = Late()
+        self._lanes: tuple[LaneFix, ...] = ()
         self._ego: Ego | None = None
         self._tracks: Tracks | None = None
         self._mode = Mode.NORMAL
@@ -158,7 +160,10 @@ class Pipeline:
         return ego
 
     def _localised(self, t_us: int, notes: _Notes) -> Ego | None:
-        ego = self._run("fusion", t_us, self._agents.fusion.localise, Motion(t_us, *self._inbox.motion()), notes)
+        ego = self._run(
+            "fusion", t_us, self._agents.fusion.localise, Motion(t_us, *self._inbox.motion(), self._lanes), notes
+        )
+        self._lanes = ()
         if ego is not None:
             self._ego = ego
         return ego
@@ -167,7 +172,11 @@ class Pipeline:
         sight = self._inbox.sight()
         if ego is None or all(one is None for one in sight):
             return self._late.newest(t_us)
-        made = self._done("perception", t_us, self._agents.perception.step, Sight(t_us, ego, *sight), notes)
+        made = self._done(
+            "perception", t_us, self._agents.perception.step, Sight(t_us, ego, *sight, self.road), notes
+        )
+        if made.made is not None and made.made.lane is not None:
+            self._lanes = (made.made.lane,)  # for the next tick: fusion has spoken in this one
         if made.made is not None and "perception" in notes.late_ms:
             self._late.put(t_us + round(made.spent_ms * 1e3), made.made)
             return self._late.newest(t_us)

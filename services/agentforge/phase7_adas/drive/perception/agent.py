@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from agentforge.phase7_adas.drive.agent import PERCEPTION_MS, Sight
-from agentforge.phase7_adas.drive.messages import Detections, no_detections
+from agentforge.phase7_adas.drive.messages import Detections, LaneFix, no_detections
 from agentforge.phase7_adas.drive.perception.checks import fault_of
 from agentforge.phase7_adas.drive.perception.combine import (
     Evidence,
@@ -20,6 +20,7 @@ from agentforge.phase7_adas.drive.perception.combine import (
 from agentforge.phase7_adas.drive.perception.confidence import Confidence, load_confidence
 from agentforge.phase7_adas.drive.perception.detector import Detector
 from agentforge.phase7_adas.drive.perception.lidar import Clusters, clusters
+from agentforge.phase7_adas.drive.perception.marks import Marks
 from agentforge.phase7_adas.drive.perception.motion import compensated, turned
 from agentforge.phase7_adas.drive.perception.radar import Echoes, echoes
 from agentforge.phase7_adas.drive.readings import CameraReading, LidarReading, RadarReading
@@ -40,10 +41,22 @@ class Perception:
         self.specs = specs
         self._detector = detector or Detector(spec=specs.camera)
         self.confidence = confidence or load_confidence()
+        self._marks = Marks(specs.camera)
         self.dropped: Counter[str] = Counter()
         """Readings that could not be used, by `sensor:why`."""
 
     def step(self, given: Sight) -> Detections:
+        return replace(self._detections(given), lane=self._lane(given))
+
+    def _lane(self, given: Sight) -> LaneFix | None:
+        """Of the picture alone; what can be used of it is asked again: the answer was counted already."""
+        camera, ego = given.camera, np.asarray(given.ego.state_6, dtype=np.float64)
+        if camera is None or given.road is None or not np.isfinite(ego).all():
+            return None
+        usable = not fault_of(camera, given.t_us, self.specs.camera)
+        return self._marks.fix(camera, given.ego, given.road) if usable else None
+
+    def _detections(self, given: Sight) -> Detections:
         evidence = self.evidence(given)
         if evidence is None or len(evidence) == 0:
             return no_detections(given.t_us)

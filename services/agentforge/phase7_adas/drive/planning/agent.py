@@ -31,10 +31,11 @@ from agentforge.phase7_adas.drive.planning.lattice import (
 )
 from agentforge.phase7_adas.drive.planning.limits import refusals
 from agentforge.phase7_adas.drive.planning.line import Line, line_of
-from agentforge.phase7_adas.drive.planning.obstacles import TIMES_J, Obstacles, obstacles
+from agentforge.phase7_adas.drive.planning.obstacles import TIMES_J, Bools, Obstacles, obstacles
 from agentforge.phase7_adas.drive.planning.polynomials import Batch, together
 from agentforge.phase7_adas.drive.planning.search import cheapest
 from agentforge.phase7_adas.drive.planning.settings import BY_MODE, EGO_LENGTH_M, Settings
+from agentforge.phase7_adas.drive.planning.unseen import Unseen
 from agentforge.phase7_adas.drive.planning.wishes import envelope, lane_speeds, leads
 from agentforge.phase7_adas.drive.truth import SPEED, Floats, X, Y
 
@@ -72,6 +73,7 @@ class Planning:
 
     def __init__(self) -> None:
         self._last: _Last | None = None
+        self._unseen = Unseen()
         self.error: str | None = None
         """Why the last step gave a stop instead of a plan, if it was for bad input or a fault of its own."""
 
@@ -89,14 +91,15 @@ class Planning:
     def _plan(self, given: Scene) -> Plan:
         line, by = line_of(given.road), BY_MODE[given.mode]
         start, last = self._start(given, line)
-        around = obstacles(
-            line, float(start.along_3[0]), float(start.across_3[0]), given.tracks, given.predictions, by
-        )
+        ego_s, ego_mps = float(start.along_3[0]), float(start.along_3[1])
+        self._unseen.step(given.t_us, given.tracks, line, ego_s)
+        barred = self._unseen.barred(given.t_us, ego_s, ego_mps, given.road.lane_width_m)
+        around = obstacles(line, ego_s, float(start.across_3[0]), given.tracks, given.predictions, by)
         if given.mode in (Mode.EMERGENCY, Mode.STOPPED):
             along, across, free = stop(line, start, around, by, hardest=True)
             chosen = _Chosen(along, across, free, 5, {}, float("nan"))
         else:
-            chosen = _choose(given, line, start, last, around, by)
+            chosen = _choose(given, line, start, last, around, by, barred)
         states, curvature = sampled(line, chosen.along, chosen.across)
         before = self._last.command if self._last is not None else None
         command = follow.command(states, curvature, given.ego.state_6, 0.0, before)
@@ -121,7 +124,7 @@ class Planning:
 
 
 def _choose(
-    given: Scene, line: Line, start: Beside, last: _Last | None, around: Obstacles, by: Settings
+    given: Scene, line: Line, start: Beside, last: _Last | None, around: Obstacles, by: Settings, barred: set[int]
 ) -> _Chosen:
     road, ego_s, ego_d = given.road, float(start.along_3[0]), float(start.across_3[0])
     own = road.lanes - road.oncoming
@@ -138,8 +141,9 @@ def _choose(
         fresh = together(fresh, follows(start.along_3, followed, EGO_LENGTH_M / 2, by))
     along = with_last(fresh, last.along if last else None)
     made = lattice(line, along, across)
-    tests = refusals(made, road, by)
     bad = np.zeros((len(along), len(across)), dtype=bool)
+    taken_B = _goes_to(made.end_B, barred - {lane_now}, road.lane_width_m)
+    tests = refusals(made, road, by) | {"unseen": bad | taken_B}
     for broken in tests.values():
         bad |= broken
     last_d = float(last.across.ends()[0]) if last else None
@@ -156,6 +160,11 @@ def _choose(
         brake, aside, _ = stop(line, start, around, by, hardest=False)
         return _Chosen(brake, aside, False, cost.size, refused, float("nan"))
     return _Chosen(along.row(row), across.row(column), True, cost.size, refused, float(cost[row, column]))
+
+
+def _goes_to(end_B: Floats, lanes: set[int], width_m: float) -> Bools:
+    """(B,): ways across that end in one of these lanes."""
+    return np.isin(end_B // width_m, list(lanes))
 
 
 def _ends(width_m: float, own: int, here: int, only_here: bool) -> Floats:
