@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from typing import Any
 
 from agentforge.kit.records import Record
 
+_IS_ERROR = "standard error"  # a method says so of its spread; else that is a standard deviation of n samples
 _LINES = 200  # of log that a page shows
 _SAMPLES = 100  # an evolution of the full preset tells of 51 generations
 
@@ -22,6 +24,8 @@ class Point:
     spread: float | None
     n: int
     time: str
+    error: float | None = None
+    """The standard error of `value`."""
 
 
 @dataclass(slots=True)
@@ -64,7 +68,9 @@ class PhaseHistory:
     def _measurement(self, said: dict[str, Any], time: str) -> None:
         name = said["name"]
         self.units[name], self.methods[name] = said["unit"], said["method"]
-        point = Point(said["value"], said.get("step"), said.get("spread"), said["n"], time)
+        spread, n = said.get("spread"), said["n"]
+        error = None if spread is None else spread if _IS_ERROR in said["method"] else spread / math.sqrt(n)
+        point = Point(said["value"], said.get("step"), spread, n, time, error)
         points = self.series.setdefault(name, [])
         while points and point.step is not None and (points[-1].step or 0) >= point.step:
             points.pop()  # a resumed run does some steps once more

@@ -95,7 +95,12 @@ def _facts(version: VersionRecord) -> list[str]:
 def _measured(measurements: Sequence[Measurement]) -> list[str]:
     if not measurements:
         return ["Nothing was measured by the run that made it, or it was brought in without measurements."]
-    rows = ["By the run that made it:", "", "| measured | value | unit | n | how |", "|---|---|---|---|---|"]
+    rows = [
+        "By the run that made it:",
+        "",
+        "| measured | value ± spread | unit | n | how |",
+        "|---|---|---|---|---|",
+    ]
     for one in measurements:
         spread = "" if one.spread is None else f" ± {one.spread:.3g}"
         cells = (one.name, f"{one.value:.6g}{spread}", one.unit, str(one.n), one.method)

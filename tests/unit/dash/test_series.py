@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from agentforge_gateway.dash.figures.figure import bars, values
 from agentforge_gateway.dash.series import PhaseHistory
 
 
@@ -32,3 +33,18 @@ def test_the_log_has_words_of_states_and_levels() -> None:
     history.feed({"time": "t", "phase": "p", "state_changed": failed})
     history.feed({"time": "t", "phase": "p", "log": {"level": "LEVEL_WARNING", "message": "hm"}})
     assert [line[1:] for line in history.log] == [("state", "failed: no space"), ("warning", "hm")]
+
+
+def test_a_spread_is_of_samples_unless_its_method_says_that_it_is_the_error_already() -> None:
+    history = PhaseHistory("p")
+    for name, method, spread in (
+        ("p/accuracy", "exact answers", 0.4),
+        ("p/kept", "share; spread: standard error", 0.4),
+        ("p/size", "counted", None),
+    ):
+        said = {"name": name, "value": 0.2, "unit": "1", "method": method, "n": 100, "spread": spread}
+        history.feed({"time": "t", "phase": "p", "measurement": said})
+    errors = {name: points[-1].error for name, points in history.series.items()}
+    assert errors == {"p/accuracy": 0.04, "p/kept": 0.4, "p/size": None}
+    drawn = bars("now", values(history, "p/(.*)"))
+    assert drawn["error_y"]["array"] == [0.04, 0.4, 0.0]

@@ -63,10 +63,10 @@ def values(history: PhaseHistory, pattern: str) -> dict[str, Point]:
 
 
 def bars(name: str, points: Mapping[str, Point], **more: Any) -> dict[str, Any]:
-    """A bar for each, with its spread where one was measured."""
+    """A bar for each, with one standard error to each side where a spread was measured."""
     trace = {"type": "bar", "name": name, "x": list(points), "y": [point.value for point in points.values()]} | more
-    if any(point.spread is not None for point in points.values()):
-        trace["error_y"] = {"type": "data", "array": [point.spread or 0.0 for point in points.values()]}
+    if any(point.error is not None for point in points.values()):
+        trace["error_y"] = {"type": "data", "array": [point.error or 0.0 for point in points.values()]}
     return trace
 
 
