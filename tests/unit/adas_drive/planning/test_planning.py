@@ -191,3 +191,12 @@ def test_who_comes_is_believed_to_keep_its_lane_until_it_moves_across() -> None:
 
     assert least(-0.2) > -0.5
     assert least(-1.6) < -2.0
+
+
+@pytest.mark.parametrize(("d", "across", "slows"), [(6.3, -1.2, False), (5.25, -1.5, True), (5.25, -0.6, False)])
+def test_who_comes_from_the_far_side_of_its_lane_comes_back_to_the_middle(
+    d: float, across: float, slows: bool
+) -> None:
+    """Across as fast as that from the middle, it would be in our lane before we meet."""
+    plan = Planning().step(scene(tracks(0, (120.0, d, -12.0, across))))
+    assert (plan.states_T5[:, PLAN_SPEED].min() < 11.0) == slows

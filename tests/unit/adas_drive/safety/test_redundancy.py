@@ -1,5 +1,6 @@
 import dataclasses
 
+import numpy as np
 import pytest
 
 from agentforge.phase7_adas.drive.agent import Watched
@@ -50,3 +51,27 @@ def test_blind_degrades_and_recovers() -> None:
     assert verdicts[58].mode == Mode.DEGRADED
     assert verdicts[-1].mode == Mode.NORMAL
     assert dataclasses.replace(verdicts[-1], faults=()).command.accel_mps2 == 0.0
+
+
+@pytest.mark.parametrize(
+    ("flags", "age_us", "ahead_m", "named"),
+    [
+        (Source.RADAR, 2_500_000, 20.0, True),
+        (Source.RADAR, 1_500_000, 20.0, False),  # it may be a moment's doubt
+        (Source.RADAR | Source.CAMERA, 2_500_000, 20.0, False),
+        (Source.RADAR, 2_500_000, 60.0, False),  # further away the others may well miss it
+        (Source.NONE, 2_500_000, 20.0, False),  # hidden, not alone
+    ],
+)
+def test_what_one_sensor_alone_sees_for_long_is_named_though_it_keeps_its_distance(
+    flags: Source, age_us: int, ahead_m: float, named: bool
+) -> None:
+    def alone(given: Watched, since: int) -> Watched:
+        given = unseen_by(int(flags))(given, since)
+        assert given.tracks is not None
+        age = np.full(len(given.tracks.id_N), age_us)
+        return dataclasses.replace(given, tracks=dataclasses.replace(given.tracks, age_us_N=age))
+
+    verdicts = watch(alone, 6, first=0, rows=((60.0 + ahead_m, RIGHT, SPEED_MPS, 0.0),))
+    assert ("OBJECT_ONE_SOURCE" in codes(verdicts)) == named
+    assert min(verdict.command.accel_mps2 for verdict in verdicts) > -0.5

@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from agentforge.phase7_adas.drive.fusion.assign import costs_NM, pairs
+from agentforge.phase7_adas.drive.fusion.assign import NEVER, costs_NM, pairs
 from agentforge.phase7_adas.drive.fusion.doubles import SETTLED_HITS, doubles
 from agentforge.phase7_adas.drive.fusion.kinematics import (
     ACROSS_PART_BY_KIND,
@@ -20,7 +20,7 @@ from agentforge.phase7_adas.drive.fusion.kinematics import (
     with_range_rate,
 )
 from agentforge.phase7_adas.drive.fusion.measured import Measured
-from agentforge.phase7_adas.drive.fusion.visibility import visible
+from agentforge.phase7_adas.drive.fusion.visibility import cut_doubt, passed, visible
 from agentforge.phase7_adas.drive.messages import Source, Tracks
 from agentforge.phase7_adas.drive.truth import HEADING, Floats, Ints, Kind
 
@@ -138,6 +138,8 @@ class Bank:
             return
         self._predict(seen.t_us)
         cost_NM, squared_NM = costs_NM(self.rows.mean, self.rows.cov, self.rows.kind, self.rows.depth, seen)
+        stands_N = np.hypot(self.rows.mean[:, 2], self.rows.mean[:, 3]) < STANDS_MPS
+        cost_NM[stands_N & passed(self.rows.mean[:, :2], self.rows.size, self.rows.kind, seen.ego_6)] = NEVER
         row, column = pairs(cost_NM)
         self._miss(row, seen)
         self._hit(row, column, seen)
@@ -162,6 +164,8 @@ class Bank:
     def _hit(self, row: Ints, column: Ints, seen: Measured) -> None:
         hit, xy_N2, cov = self.rows.at(row), seen.xy_M2[column], seen.cov_M22[column]
         sight_N2, kind = seen.sight_M2[column], hit.kind
+        settled = (hit.hits >= SETTLED_HITS)[:, None, None]
+        cov = cov + settled * cut_doubt(hit.mean[:, :2], hit.size, kind, seen.ego_6)
         other = kind != seen.kind_M[column]
         xy_N2 = xy_N2 + (other * (hit.depth - seen.depth_M[column]))[:, None] * sight_N2
         spread = np.linalg.det(hit.cov[:, :2, :2] + cov)

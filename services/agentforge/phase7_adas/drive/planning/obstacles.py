@@ -157,8 +157,11 @@ def _kept(
     drift = d_N[track_M][:, None] + across_N[track_M][:, None] * np.minimum(TIMES_J, DRIFTS_S)
     d_MJ = np.where((keeps[track_M] & alone)[:, None], drift, d_MJ)
     road = line.road
-    theirs = d_N > (road.lanes - road.oncoming) * road.lane_width_m
-    comes = drives & theirs & (along_N < -2.0) & (across_N > -COMES_ACROSS_MPS)
+    ours = (road.lanes - road.oncoming) * road.lane_width_m
+    theirs = d_N > ours
+    # who is at the far side of its lane comes back to the middle, or was seen there by mistake
+    room = (d_N - tracks.size_N3[:, WIDTH] / 2 - ours) / DRIFTS_S
+    comes = drives & theirs & (along_N < -2.0) & (across_N > -np.maximum(room, COMES_ACROSS_MPS))
     return np.where(comes[track_M][:, None], np.maximum(d_MJ, drift), d_MJ)
 
 

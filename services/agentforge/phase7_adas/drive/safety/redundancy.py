@@ -33,6 +33,8 @@ VIEW_SLOPE: Final = 0.35
 SURE: Final = 0.9
 SURE_US: Final = 300_000
 VIEW_M: Final = (8.0, 45.0)
+LONE_US: Final = 2_000_000
+"""Nothing that is there is seen by one kind of sensor alone for so long, as near as that."""
 OLD_ENOUGH_US: Final = 1_000_000
 
 
@@ -46,11 +48,15 @@ def one_source(around: Around, tracks: Tracks, now: int) -> Bound:
     count = sources(tracks.sources_N[around.row_N]) if len(around.id_N) else np.zeros(0, dtype=np.int64)
     closing = around.ego_along - np.maximum(around.along_N, 0.0)
     matters = np.maximum(closing, 0.0) ** 2 / (2 * CALM_MPS2) + LEFT_M + around.ego_along * 0.5
-    found = (count < 2) & (around.aside_N < ASIDE_M) & (around.ahead_N > 0) & (around.ahead_N < matters)
+    # what keeps its distance is no danger, and yet the others should see it
+    near = around.ahead_N < matters
+    lone = (count == 1) & (tracks.age_us_N[around.row_N] > LONE_US) & (around.ahead_N < VIEW_M[1])
+    found = (count < 2) & (around.aside_N < ASIDE_M) & (around.ahead_N > 0) & (near | lone)
     most, faults = np.inf, []
     for n in np.flatnonzero(found):
         room = max(float(around.ahead_N[n]) - LEFT_M, 0.5)
-        most = min(most, -min(max(float(closing[n]), 0.0) ** 2 / (2 * room), CALM_MPS2))
+        if near[n]:
+            most = min(most, -min(max(float(closing[n]), 0.0) ** 2 / (2 * room), CALM_MPS2))
         fact = f"{around.ahead_N[n]:.1f} m ahead, seen by {Source(int(tracks.sources_N[around.row_N[n]]))!r} alone"
         faults.append(Fault("OBJECT_ONE_SOURCE", now, f"track {around.id_N[n]}", fact))
     return Bound(float(most), tuple(faults))
