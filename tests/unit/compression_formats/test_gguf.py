@@ -7,8 +7,15 @@ from typing import Any
 
 import pytest
 
-from agentforge.kit.errors import InvalidInput, MissingTool, RunFailed
-from agentforge.phase8_compression.formats import FORMATS, Options, agreements, gguf, llamacpp
+from agentforge.kit.errors import DataLoss, InvalidInput, MissingTool, RunFailed
+from agentforge.phase8_compression.formats import (
+    FORMATS,
+    Options,
+    agreements,
+    gguf,
+    llamacpp,
+    llamacpp_programs,
+)
 from agentforge.phase8_compression.formats.gguf_types import cannot
 from tests import pico
 from tests.unit.compression_formats import models
@@ -96,3 +103,13 @@ def test_a_ternary_llama_is_written_as_ternary_alone(tmp_path: Path) -> None:
     made = FORMATS["gguf"].make(model, small.codec(), tmp_path, Options(gguf=("TQ2_0",), threads=1))
     assert {each["type"] for each in made.told["types"]["model.TQ2_0.gguf"].values()} == {"F32", "TQ2_0", "Q8_0"}
     assert len(FORMATS["gguf"].answers(made, small.codec(), models.items(), batch=1)) == len(models.items())
+
+
+def test_a_server_that_ends_at_once_is_quoted(tmp_path: Path) -> None:
+    program = tmp_path / "llama-server"
+    program.write_text('#!/bin/sh\necho starting\necho "error: invalid argument: $7" >&2\nexit 1\n')
+    program.chmod(0o755)
+    file = tmp_path / "model.gguf"
+    quoted = pytest.raises(DataLoss, match=r"model.gguf: it ended with 1: error: invalid argument: --no-repack")
+    with quoted, llamacpp_programs.served(program, file, 64, 1):
+        pass

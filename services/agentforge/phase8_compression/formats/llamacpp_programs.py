@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import socket
 import subprocess
+import tempfile
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from agentforge.kit.errors import DataLoss, RunFailed, Unavailable
 
@@ -33,32 +34,23 @@ def served(program: Path, file: Path, length: int, threads: int) -> Iterator[Ser
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [
-        str(program),
-        "-m",
-        str(file),
-        "-c",
-        str(length),
-        "-np",
-        "1",
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-    ]
+    # as it packs rows anew for speed, it crashes (signal 11) at the few rows of small models
+    command = [str(program), "-m", str(file), "-c", str(length), "-np", "1", "--no-repack"]
+    command += ["--host", "127.0.0.1", "--port", str(port)]
     command += ["-t", str(threads)] if threads else []
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        server = Server(f"http://127.0.0.1:{port}")
-        server.wait(process, file)
-        yield server
-    finally:
-        process.terminate()
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT)
         try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            server = Server(f"http://127.0.0.1:{port}")
+            server.wait(process, file, said)
+            yield server
+        finally:
+            process.terminate()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
 
 
 class Server:
@@ -66,12 +58,14 @@ class Server:
         self._address = address
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # it is on this machine
 
-    def wait(self, process: subprocess.Popen[bytes], file: Path) -> None:
-        """Until it has loaded the file."""
+    def wait(self, process: subprocess.Popen[bytes], file: Path, said: IO[bytes]) -> None:
+        """Until it has loaded the file. `said`: what it writes."""
         end = time.monotonic() + _START_SECONDS
         while time.monotonic() < end:
             if process.poll() is not None:
-                message = f"llama-server cannot load {file}: it ended with {process.returncode}"
+                said.seek(0)
+                last = (said.read().decode(errors="replace").split("\n")[:-1] or ["it said nothing"])[-1].strip()
+                message = f"llama-server cannot load {file}: it ended with {process.returncode}: {last}"
                 raise DataLoss(message, reason="BROKEN_FILE", field=str(file))
             try:
                 self._ask("/health", None)
