@@ -168,15 +168,17 @@ class _Handler(BaseHTTPRequestHandler):
             min(float(query.get("timeoutSeconds", 60)), self.cluster.faults.watch_s),
         )
         try:
-            for what, found in store.changes(resource, int(query["resourceVersion"]), time.monotonic() + seconds):
-                if _selected(found, query):
-                    self._chunk({"type": what, "object": found})
-        except Expired:
-            self._chunk({"type": "ERROR", "object": _status(410, "Expired", "too old resource version")})
-        except OSError:
+            try:
+                for what, found in store.changes(
+                    resource, int(query["resourceVersion"]), time.monotonic() + seconds
+                ):
+                    if _selected(found, query):
+                        self._chunk({"type": what, "object": found})
+            except Expired:
+                self._chunk({"type": "ERROR", "object": _status(410, "Expired", "too old resource version")})
+            self.wfile.write(b"0\r\n\r\n")
+        except OSError:  # who watched has gone
             self.close_connection = True
-            return
-        self.wfile.write(b"0\r\n\r\n")
 
     def _chunk(self, value: Object) -> None:
         line = json.dumps(value).encode() + b"\n"
