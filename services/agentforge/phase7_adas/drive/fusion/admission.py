@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
-from dataclasses import dataclass
+from collections import Counter, defaultdict, deque
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -17,6 +17,8 @@ FUTURE_US: Final = 2_000
 """A stamp may be ahead of the ego's clock by so much (jitter); more is a clock that is skewed."""
 FROZEN: Final = 2
 """So many equal payloads in a row are a sensor that hangs: noise never repeats itself to the last bit."""
+STAMPS: Final = 256
+"""So many of a sensor's last stamps are remembered."""
 
 # What no road vehicle's sensor says: specific force m/s2, rad/s, magnet, world metres, m/s, sigma in m.
 IMU_LIMIT_9: Final[Floats] = np.array([80.0] * 3 + [15.0] * 3 + [2.0] * 3)
@@ -27,9 +29,17 @@ GPS_LIMIT_5: Final[Floats] = np.array([1e6, 1e6, 120.0, 120.0, 50.0])
 class _Heard:
     """What came from one sensor lately."""
 
-    taken: deque[int]
+    taken: deque[int] = field(default_factory=deque)
+    known: set[int] = field(default_factory=set)
+    """The same as `taken`, to be looked up."""
     payload: Floats | None = None
     equal: int = 1
+
+    def remember(self, taken_us: int) -> None:
+        if len(self.taken) == STAMPS:
+            self.known.remove(self.taken.popleft())
+        self.taken.append(taken_us)
+        self.known.add(taken_us)
 
 
 class Admission:
@@ -37,7 +47,7 @@ class Admission:
 
     def __init__(self, counts: Counter[str]) -> None:
         self.counts = counts
-        self._heard: dict[str, _Heard] = {}
+        self._heard: defaultdict[str, _Heard] = defaultdict(_Heard)
         self.frozen: set[str] = set()
 
     def imu(self, reading: ImuReading, t_us: int) -> Floats | None:
@@ -59,24 +69,24 @@ class Admission:
         if not isinstance(stamp, Stamp) or not isinstance(stamp.taken_us, int | np.integer):
             self._refuse(sensor, "garbage")
             return None
-        heard = self._heard.setdefault(sensor, _Heard(deque(maxlen=256)))
+        heard = self._heard[sensor]
         if stamp.taken_us > t_us + FUTURE_US:
             self._refuse(sensor, "future")
             return None
         if stamp.taken_us < t_us - PAST_US:
             self._refuse(sensor, "too old")
             return None
-        if stamp.taken_us in heard.taken:
+        if stamp.taken_us in heard.known:
             self._refuse(sensor, "repeated")
             return None
         payload = _numbers(reading, names, limit)
         if payload is None:
             self._refuse(sensor, "garbage")
             return None
-        same = heard.payload is not None and bool(np.array_equal(payload, heard.payload))
+        same = heard.payload is not None and bool((payload == heard.payload).all())
         heard.equal = heard.equal + 1 if same else 1
         heard.payload = payload
-        heard.taken.append(int(stamp.taken_us))
+        heard.remember(int(stamp.taken_us))
         if heard.equal >= FROZEN:
             self.frozen.add(sensor)
             self._refuse(sensor, "frozen")
@@ -92,7 +102,7 @@ class Admission:
 def _numbers(reading: object, names: tuple[str, ...], limit: Floats) -> Floats | None:
     """The payload as one row; None where it is not what the type promises."""
     try:
-        parts = [np.ravel(np.asarray(getattr(reading, name), dtype=np.float64)) for name in names]
+        parts = [np.asarray(getattr(reading, name), dtype=np.float64).ravel() for name in names]
         row = np.concatenate(parts)
     except (AttributeError, TypeError, ValueError):
         return None

@@ -31,7 +31,8 @@ def costs_NM(
     squared_NM = np.einsum("nmi,nmij,nmj->nm", off_NM2, inverse_NM22, off_NM2)
     told_NM = mean_N4[:, 2:] @ seen.beam_M2.T
     variance_NM = np.einsum("mi,nij,mj->nm", seen.beam_M2, cov_N44[:, 2:, 2:], seen.beam_M2) + RATE_SIGMA_MPS**2
-    rate_NM = np.nan_to_num((seen.rate_M[None] - told_NM) ** 2 / variance_NM, nan=1.0)
+    rate_NM = (seen.rate_M[None] - told_NM) ** 2 / variance_NM
+    rate_NM[np.isnan(rate_NM)] = 1.0
     cost_NM = squared_NM + np.log(determinant_NM) + rate_NM
     cost_NM += OTHER_KIND * other_NM
     allowed_NM = (squared_NM <= GATE) & (rate_NM <= RATE_GATE)
@@ -42,4 +43,4 @@ def pairs(cost_NM: Floats) -> tuple[Ints, Ints]:
     """Rows and columns that belong together; as many pairs as the gates allow, then the cheapest."""
     row, column = linear_sum_assignment(cost_NM)
     real = cost_NM[row, column] < NEVER
-    return row[real].astype(np.int64), column[real].astype(np.int64)
+    return row[real].astype(np.int64, copy=False), column[real].astype(np.int64, copy=False)

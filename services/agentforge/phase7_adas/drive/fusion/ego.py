@@ -56,6 +56,10 @@ GPS_SILENT_US: Final = 1_000_000
 UNSURE_M: Final = 2.0
 GYRO_BIAS_RADPS: Final = 0.02
 UNKNOWN_SIGMA: Final = 1e3
+TOLD_OF_BELIEF: Final[Floats] = np.zeros((6, WIDE))
+"""The told state's derivative by the belief: rates are what the IMU says less its biases."""
+TOLD_OF_BELIEF[:4, :4] = np.eye(4)
+TOLD_OF_BELIEF[ACCEL, BIAS_A] = TOLD_OF_BELIEF[YAW_RATE, BIAS_G] = -1.0
 
 
 @dataclass
@@ -69,6 +73,7 @@ class _Event:
     taken: bool | None = None
     after: Belief | None = None
     push: Push = (0.0, 0.0)
+    compass: float = math.nan
 
 
 class EgoFilter:
@@ -82,6 +87,7 @@ class EgoFilter:
         self._refused_gps = self._refused_compass = self._refused_lanes = 0
         self._accepted_gps_us = self._imu_us = -(2**62)
         self._innovations: deque[Floats] = deque(maxlen=INNOVATIONS)
+        self._lean = 0.0
 
     def step(self, motion: Motion) -> Ego:
         first = self._put_in(motion)
@@ -99,7 +105,11 @@ class EgoFilter:
         fixes = [(each, self.admission.gps(each, t_us)) for each in motion.gps]
         pushes = [(each, self.admission.imu(each, t_us)) for each in motion.imu]
         new = [_Event(int(each.stamp.taken_us), gps_5=row) for each, row in fixes if row is not None]
-        new += [_Event(int(each.stamp.taken_us), imu_9=row) for each, row in pushes if row is not None]
+        new += [
+            _Event(int(each.stamp.taken_us), imu_9=row, push=push_of(row), compass=compass_of(row))
+            for each, row in pushes
+            if row is not None
+        ]
         new += [_Event(each.t_us, lane=each) for each in motion.lanes]
         for event in new:
             if self._started and event.t_us < self._events[0].t_us:
@@ -114,7 +124,7 @@ class EgoFilter:
 
     def _start(self) -> int:
         """At the first fix, once the heading is known by compass or by moving."""
-        compass = [compass_of(event.imu_9) for event in self._events if event.imu_9 is not None]
+        compass = [event.compass for event in self._events]
         heading = next((each for each in reversed(compass) if math.isfinite(each)), math.nan)
         for at, event in enumerate(self._events):
             if event.gps_5 is None:
@@ -134,11 +144,12 @@ class EgoFilter:
         for at in range(max(first, 1), len(self._events)):
             before, event = self._events[at - 1], self._events[at]
             assert before.after is not None
-            event.push = before.push if event.imu_9 is None else push_of(event.imu_9)
+            if event.imu_9 is None:
+                event.push = before.push
             belief = forward(before.after, event.push, (event.t_us - before.t_us) / 1e6, self.noise)
             if event.gps_5 is not None:
                 belief = self._gps(belief, event)
-            if event.imu_9 is not None:
+            if not math.isnan(event.compass):
                 belief = self._compass(belief, event)
             if event.lane is not None:
                 belief = self._lane(belief, event)
@@ -146,25 +157,23 @@ class EgoFilter:
 
     def _gps(self, belief: Belief, event: _Event) -> Belief:
         assert event.gps_5 is not None
+        innovation = gps_innovation(belief, event.gps_5, self.noise)
         if event.taken is None:
-            off, spread, _ = gps_innovation(belief, event.gps_5, self.noise)
+            off, spread, _ = innovation
             place = float(off[:2] @ np.linalg.solve(spread[:2, :2], off[:2]))
             speed = float(off[2:] @ np.linalg.solve(spread[2:, 2:], off[2:]))
             event.taken = place <= GATE and speed <= GATE and math.hypot(off[0], off[1]) <= JUMP_M
             self._refused_gps = 0 if event.taken else self._refused_gps + 1
             if event.taken:
                 self._innovations.append(off[:2] / np.sqrt(np.diag(spread)[:2]))
+                self._lean = self._leaning()
                 self._accepted_gps_us = max(self._accepted_gps_us, event.t_us)
             else:
                 self.counts["gps/gate"] += 1
-        return with_gps(belief, event.gps_5, self.noise) if event.taken else belief
+        return with_gps(belief, innovation) if event.taken else belief
 
     def _compass(self, belief: Belief, event: _Event) -> Belief:
-        assert event.imu_9 is not None
-        heading = compass_of(event.imu_9)
-        if math.isnan(heading):
-            return belief
-        after, off = with_compass(belief, heading, self.noise)
+        after, off = with_compass(belief, event.compass, self.noise)
         if event.taken is None:
             event.taken = off <= COMPASS_GATE
             # half of the readings pass where it is off by just the gate: refusals weigh more
@@ -207,32 +216,33 @@ class EgoFilter:
             self.counts["ego/lost"] += 1
             self._started, self._events = False, []
             return Ego(t_us, np.zeros(6), np.eye(6) * UNKNOWN_SIGMA**2, False, ("the filter lost itself",))
-        state, pick = np.zeros(6), np.zeros((6, WIDE))
+        state = np.zeros(6)
         state[:4] = mean[:4]
         state[HEADING] = turn_to(float(mean[BH]))
         silent = t_us - self._imu_us > IMU_SILENT_US
         state[ACCEL] = 0.0 if silent else last.push[0] - mean[BIAS_A]
         state[YAW_RATE] = 0.0 if silent else last.push[1] - mean[BIAS_G]
-        pick[:4, :4] = np.eye(4)
-        pick[ACCEL, BIAS_A] = pick[YAW_RATE, BIAS_G] = -1.0
-        full = pick @ cov @ pick.T
+        full = TOLD_OF_BELIEF @ cov @ TOLD_OF_BELIEF.T
         full[ACCEL, ACCEL] += self.noise.coasting_accel_mps2**2 if silent else self.noise.accel_mps2**2
         full[YAW_RATE, YAW_RATE] += self.noise.coasting_gyro_radps**2 if silent else self.noise.gyro_radps**2
         reasons = self._reasons(t_us, mean, cov)
         return Ego(t_us, state, full, not reasons, reasons)
 
+    def _leaning(self) -> float:
+        """How far the last fixes lie to one side, squared over its variance."""
+        if len(self._innovations) < INNOVATIONS:
+            return 0.0
+        middle = np.mean(self._innovations, axis=0) * math.sqrt(INNOVATIONS)
+        return float(middle @ middle)
+
     def _reasons(self, t_us: int, mean: Floats, cov: Floats) -> tuple[str, ...]:
-        biased = 0.0
-        if len(self._innovations) == INNOVATIONS:
-            middle = np.mean(self._innovations, axis=0) * math.sqrt(INNOVATIONS)
-            biased = float(middle @ middle)
         found = {
             "imu silent": t_us - self._imu_us > IMU_SILENT_US,
             "imu frozen": "imu" in self.admission.frozen,
             "gps silent": t_us - self._accepted_gps_us > GPS_SILENT_US,
             "gps frozen": "gps" in self.admission.frozen,
             "gps contradicts the ego": self._refused_gps >= CONTRADICTIONS,
-            "gps is off to one side": biased > BIASED,
+            "gps is off to one side": self._lean > BIASED,
             "compass contradicts the ego": self._refused_compass >= COMPASS_CONTRADICTIONS,
             "gyro bias beyond belief": abs(float(mean[BIAS_G])) > GYRO_BIAS_RADPS,
             "position unsure": math.sqrt(max(float(cov[0, 0]), float(cov[1, 1]))) > UNSURE_M,

@@ -50,6 +50,10 @@ NOISE: Final = Noise()
 FIRST_HEADING: Final = 0.05
 FIRST_SPEED: Final = 0.2
 FIRST_BIASES: Final = (0.06, 0.004)
+UNMOVED: Final[Floats] = np.eye(WIDE)
+
+Innovation: TypeAlias = tuple[Floats, Floats, Floats]
+"""Of GPS (4: x, y, vx, vy), its covariance and the measurement's Jacobian."""
 
 
 def first_belief(gps_5: Floats, heading_rad: float, noise: Noise = NOISE) -> Belief:
@@ -79,7 +83,7 @@ def forward(belief: Belief, push: Push, dt_s: float, noise: Noise = NOISE) -> Be
         x + step * cos, y + step * sin, heading + turn * dt_s, speed + accel * dt_s, bias_a, bias_g,
         keeps * off_x, keeps * off_y,
     ])  # fmt: skip
-    move = np.eye(WIDE)
+    move = UNMOVED.copy()
     move[OFF_X, OFF_X] = move[OFF_Y, OFF_Y] = keeps
     move[BX, BH], move[BY, BH] = -step * sin, step * cos
     move[BX, BV], move[BY, BV] = dt_s * cos, dt_s * sin
@@ -88,7 +92,7 @@ def forward(belief: Belief, push: Push, dt_s: float, noise: Noise = NOISE) -> Be
     coasting = dt_s * 1e6 > noise.gap_us
     sigma_a = noise.coasting_accel_mps2 if coasting else noise.accel_mps2
     sigma_g = noise.coasting_gyro_radps if coasting else noise.gyro_radps
-    added = move @ cov @ move.T
+    added: Floats = move.dot(cov).dot(move.T)  # on matrices so small half of the time of @
     added[BV, BV] += (sigma_a * dt_s) ** 2
     added[BH, BH] += (sigma_g * dt_s) ** 2
     added[BIAS_A, BIAS_A] += noise.accel_walk**2 * dt_s
@@ -123,11 +127,10 @@ def with_compass(belief: Belief, heading_rad: float, noise: Noise = NOISE) -> tu
     variance = float(cov[BH, BH]) + noise.compass_rad**2
     off = turn_to(heading_rad - float(mean[BH]))
     gain = cov[:, BH] / variance
-    return (mean + gain * off, _symmetric(cov - np.outer(gain, cov[BH]))), off * off / variance
+    return (mean + gain * off, _symmetric(cov - gain[:, None] * cov[BH])), off * off / variance
 
 
-def gps_innovation(belief: Belief, gps_5: Floats, noise: Noise = NOISE) -> tuple[Floats, Floats, Floats]:
-    """Innovation (4: x, y, vx, vy), its covariance and the measurement's Jacobian."""
+def gps_innovation(belief: Belief, gps_5: Floats, noise: Noise = NOISE) -> Innovation:
     mean, cov = belief
     cos, sin = math.cos(mean[BH]), math.sin(mean[BH])
     speed = float(mean[BV])
@@ -141,9 +144,8 @@ def gps_innovation(belief: Belief, gps_5: Floats, noise: Noise = NOISE) -> tuple
     return gps_5[:4] - told, spread, jacobian
 
 
-def with_gps(belief: Belief, gps_5: Floats, noise: Noise = NOISE) -> Belief:
-    mean, cov = belief
-    off, spread, jacobian = gps_innovation(belief, gps_5, noise)
+def with_gps(belief: Belief, innovation: Innovation) -> Belief:
+    (mean, cov), (off, spread, jacobian) = belief, innovation
     gain = np.linalg.solve(spread, jacobian @ cov).T
     return mean + gain @ off, _symmetric(cov - gain @ spread @ gain.T)
 
@@ -151,17 +153,18 @@ def with_gps(belief: Belief, gps_5: Floats, noise: Noise = NOISE) -> Belief:
 def with_lane(belief: Belief, fix: LaneFix) -> tuple[Belief, float]:
     """The belief with a place across the road, and the innovation squared over its variance (1 degree)."""
     mean, cov = belief
-    (nx, ny), heading = fix.normal_2, float(mean[BH])
+    (nx, ny), (x, y, heading) = fix.normal_2.tolist(), mean[:BV].tolist()
     ahead_x, ahead_y = fix.ahead_m * math.cos(heading), fix.ahead_m * math.sin(heading)
     slope = np.zeros(WIDE)
     slope[BX], slope[BY], slope[BH] = nx, ny, ny * ahead_x - nx * ahead_y
-    off = fix.offset_m - float(nx * (mean[BX] + ahead_x) + ny * (mean[BY] + ahead_y))
+    off = fix.offset_m - (nx * (x + ahead_x) + ny * (y + ahead_y))
     along = cov @ slope
     variance = float(slope @ along) + fix.sigma_m**2
     gain = along / variance
-    return (mean + gain * off, _symmetric(cov - np.outer(gain, along))), off * off / variance
+    return (mean + gain * off, _symmetric(cov - gain[:, None] * along)), off * off / variance
 
 
 def _symmetric(cov: Floats) -> Floats:
-    half: Floats = (cov + cov.T) / 2
+    half: Floats = cov + cov.T
+    half /= 2
     return half

@@ -20,6 +20,22 @@ FARTHEST_M: Final = 400.0
 SIGMA_FLOOR_M: Final = 0.1
 SIGMA_CEILING_M: Final = 20.0
 FASTEST_MPS: Final = 120.0
+FLOOR_22: Final[Floats] = np.eye(2) * SIGMA_FLOOR_M**2
+ASIDE_22: Final[Floats] = np.array([[0.0, 1.0], [-1.0, 0.0]])
+ABOVE, BELOW = np.inf, -np.inf
+# One detection's numbers lie between these, ends included: x, y; size; variances; kind, confidence, sources, depth.
+LEAST_11: Final[Floats] = np.array(
+    [-FARTHEST_M] * 2
+    + [np.nextafter(0.0, ABOVE)] * 3
+    + [np.nextafter(SIGMA_FLOOR_M**2 / 100, ABOVE)] * 2
+    + [0.0] * 4
+)
+MOST_11: Final[Floats] = np.array(
+    [FARTHEST_M] * 2 + [30.0] * 3 + [np.nextafter(SIGMA_CEILING_M**2, BELOW)] * 2
+    + [np.nextafter(len(Kind), BELOW), 1.0, np.nextafter(16, BELOW), 30.0]
+)  # fmt: skip
+SHAPES: Final[tuple[tuple[int, ...], ...]] = ((2,), (2, 2), (3,), (), (), (), (), (), ())
+"""Of one detection's columns."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +69,10 @@ def measured(detections: Detections, ego: Ego, counts: Counter[str]) -> Measured
         counts["detections/garbage"] += 1
         columns = _nothing()
     good = _plausible(columns)
-    counts["detections/bad row"] += int((~good).sum())
-    columns = [column[good] for column in columns]
+    bad = len(good) - int(np.count_nonzero(good))
+    counts["detections/bad row"] += bad
+    if bad:
+        columns = [column[good] for column in columns]
     if len(columns[0]) > MOST:
         counts["detections/too many"] += len(columns[0]) - MOST
         keep = np.sort(np.argsort(-columns[4], kind="stable")[:MOST])
@@ -65,12 +83,14 @@ def measured(detections: Detections, ego: Ego, counts: Counter[str]) -> Measured
     turn = np.array([[cos, -sin], [sin, cos]])
     ahead, speed, yaw_rate = SPECS.radar.mount_x_m, ego_6[SPEED], ego_6[YAW_RATE]
     here = ego_6[[X, Y]]
-    beam = np.nan_to_num(np.stack([np.cos(echo), np.sin(echo)], axis=1))
+    beam = np.empty(xy.shape)
+    beam[:, 0], beam[:, 1] = np.cos(echo), np.sin(echo)
+    beam[np.isnan(beam)] = 0.0
     rate = rate + beam @ np.array([speed, yaw_rate * ahead])
     sight = xy / np.maximum(np.hypot(xy[:, 0], xy[:, 1]), 0.1)[:, None]
-    across = xy @ np.array([[0.0, 1.0], [-1.0, 0.0]])
+    across = xy @ ASIDE_22
     heading_variance = min(float(ego.cov_66[HEADING, HEADING]), 0.05)
-    cov = cov + heading_variance * across[:, :, None] * across[:, None, :]
+    cov = cov + FLOOR_22 + heading_variance * across[:, :, None] * across[:, None, :]
     return Measured(
         detections.t_us, here + xy @ turn.T, turn @ cov @ turn.T, size, kind.astype(np.int64), confidence, rate,
         sources.astype(np.int64), depth, beam @ turn.T, sight @ turn.T, ego_6,
@@ -78,7 +98,7 @@ def measured(detections: Detections, ego: Ego, counts: Counter[str]) -> Measured
 
 
 def _nothing() -> list[Floats]:
-    return [np.zeros((0, *shape)) for shape in ((2,), (2, 2), (3,), (), (), (), (), (), ())]
+    return [np.zeros((0, *shape)) for shape in SHAPES]
 
 
 def _columns(detections: Detections) -> list[Floats] | None:
@@ -95,32 +115,24 @@ def _columns(detections: Detections) -> list[Floats] | None:
         d.echo_rad_N,
     )
     try:
-        columns = [np.array(column, dtype=np.float64) for column in given]
+        columns = [np.array(column, dtype=np.float64, order="C") for column in given]
     except (TypeError, ValueError):
         return None
     many = columns[0].shape[:1]
-    wanted = [many + empty.shape[1:] for empty in _nothing()]
+    wanted = [many + shape for shape in SHAPES]
     return columns if many and [column.shape for column in columns] == wanted else None
 
 
 def _plausible(columns: list[Floats]) -> NDArray[np.bool_]:
     xy, cov, size, kind, confidence, rate, sources, depth, echo = columns
     with np.errstate(invalid="ignore", over="ignore"):
-        variance = cov[:, [0, 1], [0, 1]]
-        shared = cov[:, 0, 1] * cov[:, 1, 0]
-        good = np.all(np.abs(xy) <= FARTHEST_M, axis=1) & np.all((size > 0) & (size <= 30.0), axis=1)
-        good &= np.all((variance > SIGMA_FLOOR_M**2 / 100) & (variance < SIGMA_CEILING_M**2), axis=1)
-        good &= (shared >= 0) & (shared < variance.prod(1)) & (cov[:, 0, 1] == cov[:, 1, 0])
-        good &= (kind >= 0) & (kind < len(Kind)) & (confidence >= 0) & (confidence <= 1)
-        good &= (depth >= 0) & (depth <= 30.0)
-        good &= (
-            (sources >= 0)
-            & (sources < 16)
-            & (np.isnan(rate) | ((np.abs(rate) <= FASTEST_MPS) & (np.abs(echo) <= math.pi)))
-        )
-    cov[good] += np.eye(2) * SIGMA_FLOOR_M**2
-    told: NDArray[np.bool_] = good
-    return told
+        variance = cov.diagonal(axis1=1, axis2=2)
+        bounded = np.concatenate([xy, size, variance, np.array([kind, confidence, sources, depth]).T], axis=1)
+        shared = cov[:, 0, 1]
+        definite = (shared == cov[:, 1, 0]) & (shared * shared < variance[:, 0] * variance[:, 1])
+        heard = np.isnan(rate) | ((np.abs(rate) <= FASTEST_MPS) & (np.abs(echo) <= math.pi))
+        good: NDArray[np.bool_] = ((bounded >= LEAST_11) & (bounded <= MOST_11)).all(axis=1) & definite & heard
+    return good
 
 
 def _moved(ego_6: Floats, dt_s: float) -> Floats:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass, fields
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,13 +16,14 @@ from agentforge.phase7_adas.drive.fusion.kinematics import (
     ACROSS_PART_BY_KIND,
     ahead,
     inverse_22,
+    length,
     with_position,
     with_range_rate,
 )
 from agentforge.phase7_adas.drive.fusion.measured import Measured
 from agentforge.phase7_adas.drive.fusion.visibility import cut_doubt, passed, visible
 from agentforge.phase7_adas.drive.messages import Source, Tracks
-from agentforge.phase7_adas.drive.truth import HEADING, Floats, Ints, Kind
+from agentforge.phase7_adas.drive.truth import HEADING, Floats, Ints, Kind, to_ego
 
 CONFIRMED, TOLD, DEAD = 0.9, 0.5, 0.02
 """Existence that confirms a track, below which a confirmed one is not told of, and at which it is dropped."""
@@ -61,6 +62,10 @@ KIND_MEMORY: Final = 0.9
 SIZE_GAIN: Final = 0.15
 FLAGS: Final = np.array([int(source) for source in (Source.CAMERA, Source.RADAR, Source.LIDAR, Source.V2X)])
 NEVER_US: Final = -(2**62)
+ANYWHERE: Final = -float(np.log(2 * math.pi * CLUTTER_PER_M2))
+"""What the place of a detection would add if it were as sharp as a square metre and just where it should be."""
+EYE_22: Final[Floats] = np.eye(2)
+VEHICLE: Final = int(Kind.VEHICLE)
 
 
 @dataclass
@@ -100,16 +105,14 @@ class Rows:
     def existence(self) -> Floats:
         return 1.0 / (1.0 + np.exp(-self.odds))
 
-    def at(self, index: Any) -> Rows:
-        return Rows(**{each.name: getattr(self, each.name)[index] for each in fields(self)})
-
-    def put(self, index: Any, rows: Rows) -> None:
-        for each in fields(self):
-            getattr(self, each.name)[index] = getattr(rows, each.name)
+    def at(self, index: Ints) -> Rows:
+        return Rows(*[getattr(self, name).take(index, axis=0) for name in COLUMNS])
 
     def joined(self, other: Rows) -> Rows:
-        names = [each.name for each in fields(self)]
-        return Rows(**{name: np.concatenate([getattr(self, name), getattr(other, name)]) for name in names})
+        return Rows(*[np.concatenate((getattr(self, name), getattr(other, name))) for name in COLUMNS])
+
+
+COLUMNS: Final = tuple(each.name for each in fields(Rows))
 
 
 def no_rows() -> Rows:
@@ -137,12 +140,14 @@ class Bank:
             self.counts["detections/out of order" if seen.t_us < self.t_us else "detections/repeated"] += 1
             return
         self._predict(seen.t_us)
-        cost_NM, squared_NM = costs_NM(self.rows.mean, self.rows.cov, self.rows.kind, self.rows.depth, seen)
-        stands_N = np.hypot(self.rows.mean[:, 2], self.rows.mean[:, 3]) < STANDS_MPS
-        cost_NM[stands_N & passed(self.rows.mean[:, :2], self.rows.size, self.rows.kind, seen.ego_6)] = NEVER
+        rows, kind_N = self.rows, self.rows.kind
+        here_N2 = to_ego(rows.mean[:, :2], seen.ego_6)
+        cost_NM, squared_NM = costs_NM(rows.mean, rows.cov, kind_N, rows.depth, seen)
+        stands_N = np.hypot(rows.mean[:, 2], rows.mean[:, 3]) < STANDS_MPS
+        cost_NM[stands_N & passed(rows.mean[:, :2], rows.size, kind_N, seen.ego_6, here_N2)] = NEVER
         row, column = pairs(cost_NM)
-        self._miss(row, seen)
-        self._hit(row, column, seen)
+        self._miss(row, visible(rows.mean[:, :2], rows.size, kind_N, seen.ego_6, here_N2))
+        self._hit(row, column, seen, kind_N[row], here_N2.take(row, axis=0))
         self._bear(column, squared_NM, seen)
         self._bury(seen.t_us, doubles(self.rows, seen.ego_6[:2]))
 
@@ -152,43 +157,44 @@ class Bank:
             rows.mean, rows.cov = ahead(rows.mean, rows.cov, rows.kind, (t_us - self.t_us) / 1e6, self._across_part)
         self.t_us = t_us
 
-    def _miss(self, row: Ints, seen: Measured) -> None:
+    def _miss(self, row: Ints, looked_N: NDArray[np.bool_]) -> None:
         rows = self.rows
         missed = np.ones(len(rows), dtype=bool)
         missed[row] = False
-        looked_N = visible(rows.mean[:, :2], rows.size, rows.kind, seen.ego_6)
         weighs = np.where(looked_N, np.log(1.0 - np.minimum(rows.rate, BEST_RATE)), -UNSEEN)
         rows.odds = rows.odds + missed * weighs
         rows.rate = rows.rate + RATE_GAIN * looked_N * (~missed - rows.rate)
 
-    def _hit(self, row: Ints, column: Ints, seen: Measured) -> None:
-        hit, xy_N2, cov = self.rows.at(row), seen.xy_M2[column], seen.cov_M22[column]
-        sight_N2, kind = seen.sight_M2[column], hit.kind
-        settled = (hit.hits >= SETTLED_HITS)[:, None, None]
-        cov = cov + settled * cut_doubt(hit.mean[:, :2], hit.size, kind, seen.ego_6)
-        other = kind != seen.kind_M[column]
-        xy_N2 = xy_N2 + (other * (hit.depth - seen.depth_M[column]))[:, None] * sight_N2
-        spread = np.linalg.det(hit.cov[:, :2, :2] + cov)
-        hit.mean, hit.cov, self.nis = with_position(hit.mean, hit.cov, xy_N2, cov)
-        hit.mean, hit.cov, _ = with_range_rate(hit.mean, hit.cov, seen.rate_M[column], seen.beam_M2[column])
-        place = -np.log(2 * math.pi * CLUTTER_PER_M2) - np.log(spread) / 2 - self.nis / 2
-        told = np.clip(seen.confidence_M[column], 0.02, 0.98)
-        speaks = np.log(told / (1 - told)) + np.clip(place, UNLIKELY, LIKELY)
+    def _hit(self, row: Ints, column: Ints, seen: Measured, kind: Ints, here_N2: Floats) -> None:
+        """`kind` and `here_N2` are of `row`: what they were taken for, and where they are in the ego's frame."""
+        rows, mean, size = self.rows, self.rows.mean.take(row, axis=0), self.rows.size.take(row, axis=0)
+        before, hits, depth = rows.cov.take(row, axis=0), rows.hits[row], rows.depth[row]
+        seen_depth, seen_kind, sight_N2 = seen.depth_M[column], seen.kind_M[column], seen.sight_M2[column]
+        settled = (hits >= SETTLED_HITS)[:, None, None]
+        doubt = cut_doubt(mean[:, :2], size, kind, seen.ego_6, here_N2)
+        cov = seen.cov_M22.take(column, axis=0) + settled * doubt
+        other = kind != seen_kind
+        xy_N2 = seen.xy_M2.take(column, axis=0) + (other * (depth - seen_depth))[:, None] * sight_N2
+        spread = np.linalg.det(before[:, :2, :2] + cov)
+        mean, after, self.nis = with_position(mean, before, xy_N2, cov)
+        mean, after, _ = with_range_rate(mean, after, seen.rate_M[column], seen.beam_M2.take(column, axis=0))
+        told = np.minimum(np.maximum(seen.confidence_M[column], 0.02), 0.98)
+        place = ANYWHERE - np.log(spread) / 2 - self.nis / 2
+        speaks = np.log(told / (1 - told)) + np.minimum(np.maximum(place, UNLIKELY), LIKELY)
         speaks = np.where(told < DOUBTFUL, np.minimum(speaks, 0.0), speaks)
-        hit.odds = np.minimum(hit.odds + speaks, ODDS_LIMIT)
-        hit.votes = KIND_MEMORY * hit.votes
-        hit.votes[np.arange(len(row)), seen.kind_M[column]] += told
+        rows.odds[row] = np.minimum(rows.odds[row] + speaks, ODDS_LIMIT)
+        votes = KIND_MEMORY * rows.votes.take(row, axis=0)
+        votes[np.arange(len(row)), seen_kind] += told
         # taken for another kind from now on: the side that is seen stays where it is, and the middle goes
-        now = hit.kind != kind
-        hit.mean[:, :2] += (now * (seen.depth_M[column] - hit.depth))[:, None] * sight_N2
-        hit.depth = np.where(~other | now, seen.depth_M[column], hit.depth)
+        now = votes.argmax(axis=1) != kind
+        mean[:, :2] += (now * (seen_depth - depth))[:, None] * sight_N2
+        rows.mean[row], rows.cov[row], rows.votes[row] = mean, after, votes
+        rows.depth[row] = np.where(~other | now, seen_depth, depth)
         gain = np.where(now, 1.0, np.where(other, 0.0, SIZE_GAIN))
-        hit.size = hit.size + gain[:, None] * (seen.size_M3[column] - hit.size)
-        hit.seen_us[:] = seen.t_us
-        hit.hits = hit.hits + 1
+        rows.size[row] = size + gain[:, None] * (seen.size_M3.take(column, axis=0) - size)
+        rows.seen_us[row], rows.hits[row] = seen.t_us, hits + 1
         supported = (seen.sources_M[column, None] & FLAGS) > 0
-        hit.source_us = np.where(supported, seen.t_us, hit.source_us)
-        self.rows.put(row, hit)
+        rows.source_us[row] = np.where(supported, seen.t_us, rows.source_us[row])
         sure = (self.rows.existence >= CONFIRMED) & (self.rows.hits >= HITS)
         self.rows.confirmed = self.rows.confirmed | sure
 
@@ -197,30 +203,29 @@ class Bank:
         free = np.ones(len(seen), dtype=bool)
         free[column] = False
         if len(self.rows):
-            away_NM = np.linalg.norm(seen.xy_M2[None] - self.rows.mean[:, None, :2], axis=2)
-            reach_N = self.rows.size[:, :2].max(1) / 2 + BESIDE_M
+            away_NM = length(seen.xy_M2 - self.rows.mean[:, None, :2])
+            reach_N = np.maximum(self.rows.size[:, 0], self.rows.size[:, 1]) / 2 + BESIDE_M
             inside_NM = (away_NM < reach_N[:, None]) & (self.rows.confirmed[:, None] > 0)
             free &= ~inside_NM.any(axis=0)
-        free[np.flatnonzero(free)[max(0, MOST - len(self.rows)) :]] = False
-        self.rows = self.rows.joined(self.born(np.flatnonzero(free), seen))
+        self.rows = self.rows.joined(self.born(free.nonzero()[0][: max(0, MOST - len(self.rows))], seen))
 
     def born(self, index: Ints, seen: Measured) -> Rows:
         """New rows: the velocity is what the radar leaves of any of the kind's size, a vehicle's most likely along
         the ego's own way."""
-        many, kind = len(index), seen.kind_M[index]
+        many, kind, rate = len(index), seen.kind_M[index], seen.rate_M[index]
         mean, cov = np.zeros((many, 4)), np.zeros((many, 4, 4))
         mean[:, :2], cov[:, :2, :2] = seen.xy_M2[index], seen.cov_M22[index]
         ahead = np.array([math.cos(seen.ego_6[HEADING]), math.sin(seen.ego_6[HEADING])])
-        drives = (kind == Kind.VEHICLE) | (np.abs(seen.rate_M[index]) > FASTEST_WALK_MPS)
+        drives = (kind == VEHICLE) | (np.abs(rate) > FASTEST_WALK_MPS)
         # a radar that hears others and not this one says that it is a part of something, or slow, or nothing
-        silent = np.isnan(seen.rate_M[index]) & (~np.isnan(seen.rate_M)).any()
+        silent = np.isnan(rate) & (~np.isnan(seen.rate_M)).any()
         wide = ((BORN_SPEED_BY_KIND[kind] * np.where(silent, SILENT_PART, 1.0)) ** 2)[:, None, None]
         rolls = np.where(drives, BORN_ACROSS**2, 1.0)[:, None, None]
-        cov[:, 2:, 2:] = wide * (rolls * np.eye(2) + (1.0 - rolls) * np.outer(ahead, ahead))
+        cov[:, 2:, 2:] = wide * (rolls * EYE_22 + (1.0 - rolls) * (ahead[:, None] * ahead))
         beside, as_it = self._goes_as(index, seen)
-        mean[beside, 2:], cov[beside, 2:, 2:] = as_it, GOES_AS_MPS**2 * np.eye(2)
-        mean, cov, _ = with_range_rate(mean, cov, seen.rate_M[index], seen.beam_M2[index])
-        likely = np.clip(seen.confidence_M[index], 0.02, BORN_LIMIT)
+        mean[beside, 2:], cov[beside, 2:, 2:] = as_it, GOES_AS_MPS**2 * EYE_22
+        mean, cov, _ = with_range_rate(mean, cov, rate, seen.beam_M2[index])
+        likely = np.minimum(np.maximum(seen.confidence_M[index], 0.02), BORN_LIMIT)
         odds = np.log(likely / (1 - likely)) - BORN_DISCOUNT
         votes = np.full((many, len(Kind)), 0.01)
         votes[np.arange(many), kind] += likely
@@ -236,15 +241,15 @@ class Bank:
         """Those (of `index`) that are near a settled vehicle and as fast along the beam, and its velocity: they are
         parts of a long one, or follow it."""
         rows = self.rows
-        settled = np.flatnonzero((rows.kind == Kind.VEHICLE) & (rows.confirmed > 0) & (rows.hits >= SETTLED_HITS))
+        settled = ((rows.kind == VEHICLE) & (rows.confirmed > 0) & (rows.hits >= SETTLED_HITS)).nonzero()[0]
         if len(index) == 0 or len(settled) == 0:
             return np.zeros(0, dtype=np.int64), np.zeros((0, 2))
-        away_IN = np.linalg.norm(seen.xy_M2[index][:, None] - rows.mean[None, settled, :2], axis=2)
+        away_IN = length(seen.xy_M2[index][:, None] - rows.mean[settled, :2])
         rate_IN = seen.beam_M2[index] @ rows.mean[settled, 2:].T
         alike_IN = np.abs(rate_IN - seen.rate_M[index][:, None]) < ALIKE_RATE_MPS  # never of those without a rate
         away_IN = np.where(alike_IN & (np.abs(rate_IN) > FASTEST_WALK_MPS), away_IN, np.inf)
         nearest_I = away_IN.argmin(axis=1)
-        found = np.flatnonzero(away_IN.min(axis=1) < GOES_AS_M)
+        found = (away_IN.min(axis=1) < GOES_AS_M).nonzero()[0]
         return found, rows.mean[settled[nearest_I[found]], 2:]
 
     def new_ids(self, many: int) -> Ints:
@@ -259,19 +264,23 @@ class Bank:
         alive &= np.isfinite(rows.mean).all(axis=1)
         rows.inside = np.where(double_N, rows.inside + 1, 0)
         alive &= rows.inside < DOUBLE_LOOKS
-        self.counts["tracks/dropped"] += int((~alive).sum())
-        self.rows = rows.at(alive)
+        kept = alive.nonzero()[0]
+        self.counts["tracks/dropped"] += len(rows) - len(kept)
+        if len(kept) < len(rows):
+            self.rows = rows.at(kept)
 
     def told(self, t_us: int) -> Tracks:
         """The confirmed tracks, moved on to `t_us`."""
-        rows = self.rows.at((self.rows.confirmed > 0) & (self.rows.existence >= TOLD))
+        rows, existence_N = self.rows, self.rows.existence
+        at = ((rows.confirmed > 0) & (existence_N >= TOLD)).nonzero()[0]
+        kind, source_us = rows.votes.take(at, axis=0).argmax(axis=1), rows.source_us.take(at, axis=0)
         dt_s = 0.0 if self.t_us is None else min(max((t_us - self.t_us) / 1e6, 0.0), 1.0)
-        mean, cov = ahead(rows.mean, rows.cov, rows.kind, dt_s, self._across_part)
+        mean, cov = ahead(rows.mean.take(at, axis=0), rows.cov.take(at, axis=0), kind, dt_s, self._across_part)
         speed_2 = np.einsum("ni,nij,nj->n", mean[:, 2:], inverse_22(cov[:, 2:, 2:])[0], mean[:, 2:])
         stands = (speed_2 < STANDS_SQUARED) & (np.hypot(mean[:, 2], mean[:, 3]) < STANDS_MPS)
-        mean = np.where(stands[:, None] & [False, False, True, True], 0.0, mean)
-        sources = ((t_us - rows.source_us <= RECENT_US) * FLAGS).sum(axis=1).astype(np.int64)
+        mean[stands, 2:] = 0.0
+        sources = ((t_us - source_us <= RECENT_US) * FLAGS).sum(axis=1)
         return Tracks(
-            t_us, rows.id, mean, cov, rows.size, rows.kind, rows.existence, sources,
-            np.maximum(t_us - rows.born_us, 0), np.maximum(t_us - rows.seen_us, 0),
+            t_us, rows.id[at], mean, cov, rows.size.take(at, axis=0), kind, existence_N[at], sources,
+            np.maximum(t_us - rows.born_us[at], 0), np.maximum(t_us - rows.seen_us[at], 0),
         )  # fmt: skip

@@ -21,48 +21,54 @@ BESIDE_M: Final = 1.0
 CUT_ALONG_M, CUT_ACROSS_M = 2.0, 0.7
 """What the place of such a detection is wrong by."""
 HIDDEN_MARGIN_M: Final = 1.0
+VEHICLE: Final = int(Kind.VEHICLE)
 
 
-def visible(xy_N2: Floats, size_N3: Floats, kind_N: Ints, ego_6: Floats) -> NDArray[np.bool_]:
-    """Where a miss counts; elsewhere it says nothing."""
-    here_N2 = to_ego(xy_N2, ego_6)
-    range_N = np.maximum(np.hypot(here_N2[:, 0], here_N2[:, 1]), 0.1)
-    azimuth_N = np.arctan2(here_N2[:, 1], here_N2[:, 0])
+def visible(
+    xy_N2: Floats, size_N3: Floats, kind_N: Ints, ego_6: Floats, here_N2: Floats | None = None
+) -> NDArray[np.bool_]:
+    """Where a miss counts; elsewhere it says nothing. `here_N2`, here and below: the places in the ego's frame,
+    from whom knows them already."""
+    x_N, y_N = (to_ego(xy_N2, ego_6) if here_N2 is None else here_N2).T
+    range_N = np.maximum(np.hypot(x_N, y_N), 0.1)
+    azimuth_N = np.arctan2(y_N, x_N)
     inside_N = (np.abs(azimuth_N) < HALF_VIEW_RAD) & (range_N < FAR_BY_KIND_M[kind_N])
-    half_N = np.where(kind_N == int(Kind.VEHICLE), size_N3[:, :2].mean(1), size_N3[:, :2].min(1)) / 2
+    length_N, width_N = size_N3[:, LENGTH], size_N3[:, WIDTH]
+    half_N = np.where(kind_N == VEHICLE, (length_N + width_N) / 2, np.minimum(length_N, width_N)) / 2
     covers_N = np.arctan2(half_N, range_N)
-    apart_NN = np.abs((azimuth_N[:, None] - azimuth_N[None] + math.pi) % (2 * math.pi) - math.pi)
-    nearer_NN = range_N[None] + half_N[None] + HIDDEN_MARGIN_M < range_N[:, None]
-    hidden_N = (nearer_NN & (apart_NN < covers_N[None])).any(axis=1)
+    apart_NN = np.abs((azimuth_N[:, None] - azimuth_N + math.pi) % (2 * math.pi) - math.pi)
+    nearer_NN = range_N + half_N + HIDDEN_MARGIN_M < range_N[:, None]
+    hidden_N = (nearer_NN & (apart_NN < covers_N)).any(axis=1)
     seen: NDArray[np.bool_] = inside_N & ~hidden_N
     return seen
 
 
-def cut_doubt(xy_N2: Floats, size_N3: Floats, kind_N: Ints, ego_6: Floats) -> Floats:
+def cut_doubt(xy_N2: Floats, size_N3: Floats, kind_N: Ints, ego_6: Floats, here_N2: Floats | None = None) -> Floats:
     """What to add to the covariance of a vehicle's detection, (N, 2, 2): nothing but for those whose near end lies
     beyond the edge."""
-    near_N, _ = _ends(xy_N2, size_N3, ego_6)
-    cut_N = (kind_N == int(Kind.VEHICLE)) & (near_N > EDGE_RAD)
-    along_2 = np.array([math.cos(ego_6[HEADING]), math.sin(ego_6[HEADING])])
-    along_22 = np.outer(along_2, along_2)
-    doubt_22 = CUT_ALONG_M**2 * along_22 + CUT_ACROSS_M**2 * (np.eye(2) - along_22)
-    doubt_N22: Floats = cut_N[:, None, None] * doubt_22
+    near_N = _end(to_ego(xy_N2, ego_6) if here_N2 is None else here_N2, size_N3, -1.0)
+    cut_N = (kind_N == VEHICLE) & (near_N > EDGE_RAD)
+    doubt_N22 = np.zeros((len(cut_N), 2, 2))
+    if cut_N.any():
+        along_2 = np.array([math.cos(ego_6[HEADING]), math.sin(ego_6[HEADING])])
+        along_22 = np.outer(along_2, along_2)
+        doubt_N22[cut_N] = CUT_ALONG_M**2 * along_22 + CUT_ACROSS_M**2 * (np.eye(2) - along_22)
     return doubt_N22
 
 
-def passed(xy_N2: Floats, size_N3: Floats, kind_N: Ints, ego_6: Floats) -> NDArray[np.bool_]:
+def passed(
+    xy_N2: Floats, size_N3: Floats, kind_N: Ints, ego_6: Floats, here_N2: Floats | None = None
+) -> NDArray[np.bool_]:
     """Vehicles that lie beyond the edge with all of their length: nothing that is seen is of them."""
-    _, far_N = _ends(xy_N2, size_N3, ego_6)
-    found: NDArray[np.bool_] = (kind_N == int(Kind.VEHICLE)) & (far_N > EDGE_RAD)
+    far_N = _end(to_ego(xy_N2, ego_6) if here_N2 is None else here_N2, size_N3, 1.0)
+    found: NDArray[np.bool_] = (kind_N == VEHICLE) & (far_N > EDGE_RAD)
     return found
 
 
-def _ends(xy_N2: Floats, size_N3: Floats, ego_6: Floats) -> tuple[Floats, Floats]:
-    """How far from ahead the near and the far end are seen, rad, of bodies along the ego's way; 0 if in its way."""
-    here_N2 = to_ego(xy_N2, ego_6)
-    aside_N, half_N = np.abs(here_N2[:, 1]) - size_N3[:, WIDTH] / 2, size_N3[:, LENGTH] / 2
-    beside_N = np.abs(here_N2[:, 1]) > BESIDE_M
-    near_N, far_N = (
-        np.arctan2(np.maximum(aside_N, 0.0), here_N2[:, 0] + way * half_N) * beside_N for way in (-1.0, 1.0)
-    )
-    return near_N, far_N
+def _end(here_N2: Floats, size_N3: Floats, way: float) -> Floats:
+    """How far from ahead the far end (the near one: -1) is seen, rad, of bodies along the ego's way; 0 if in its
+    way."""
+    x_N, aside_N = here_N2[:, 0], np.abs(here_N2[:, 1])
+    beyond_N = np.maximum(aside_N - size_N3[:, WIDTH] / 2, 0.0)
+    angle_N: Floats = np.arctan2(beyond_N, x_N + way * (size_N3[:, LENGTH] / 2)) * (aside_N > BESIDE_M)
+    return angle_N

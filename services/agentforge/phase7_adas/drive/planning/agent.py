@@ -13,6 +13,8 @@ from agentforge.phase7_adas.drive.messages import (
     PLAN_SPEED,
     PLAN_STEP_S,
     PLAN_STEPS,
+    PLAN_X,
+    PLAN_Y,
     Command,
     Mode,
     Plan,
@@ -30,8 +32,8 @@ from agentforge.phase7_adas.drive.planning.lattice import (
     with_last,
 )
 from agentforge.phase7_adas.drive.planning.limits import refusals
-from agentforge.phase7_adas.drive.planning.line import Line, line_of
-from agentforge.phase7_adas.drive.planning.obstacles import TIMES_J, Bools, Obstacles, obstacles
+from agentforge.phase7_adas.drive.planning.line import Line, beside_line, line_of
+from agentforge.phase7_adas.drive.planning.obstacles import TIMES_J, Bools, Obstacles, obstacles, placed
 from agentforge.phase7_adas.drive.planning.polynomials import Batch, together
 from agentforge.phase7_adas.drive.planning.search import cheapest
 from agentforge.phase7_adas.drive.planning.settings import BY_MODE, EGO_LENGTH_M, Settings
@@ -92,9 +94,10 @@ class Planning:
         line, by = line_of(given.road), BY_MODE[given.mode]
         start, last = self._start(given, line)
         ego_s, ego_mps = float(start.along_3[0]), float(start.along_3[1])
-        self._unseen.step(given.t_us, given.tracks, line, ego_s)
+        at = placed(line, given.tracks)
+        self._unseen.step(given.t_us, given.tracks, line, ego_s, at)
         barred = self._unseen.barred(given.t_us, ego_s, ego_mps, given.road.lane_width_m)
-        around = obstacles(line, ego_s, float(start.across_3[0]), given.tracks, given.predictions, by)
+        around = obstacles(line, ego_s, float(start.across_3[0]), given.tracks, given.predictions, by, at)
         if given.mode in (Mode.EMERGENCY, Mode.STOPPED):
             along, across, free = stop(line, start, around, by, hardest=True)
             chosen = _Chosen(along, across, free, 5, {}, float("nan"))
@@ -164,6 +167,8 @@ def _choose(
 
 def _goes_to(end_B: Floats, lanes: set[int], width_m: float) -> Bools:
     """(B,): ways across that end in one of these lanes."""
+    if not lanes:
+        return np.zeros(len(end_B), dtype=bool)
     return np.isin(end_B // width_m, list(lanes))
 
 
@@ -176,14 +181,13 @@ def _ends(width_m: float, own: int, here: int, only_here: bool) -> Floats:
 
 def sampled(line: Line, along: Batch, across: Batch) -> tuple[Floats, Floats]:
     """Plan.states_T5 and the path's curvature of one motion."""
-    s = along.over(TIMES_T)
-    s_T = s.x_JC[:, 0]
-    d = across.over(s_T)
-    bend = line.curvature(s_T)
-    body = driven(bend, np.maximum(s.v_JC[:, 0], 0.0), s.a_JC[:, 0], d.x_JC[:, 0], d.v_JC[:, 0], d.a_JC[:, 0])
+    s_T, speed, accel = (of[0] for of in along.over_each(TIMES_T))
+    d, slope, change = (of[0] for of in across.over_each(s_T))
+    x, y, heading, bend = line.frame(s_T)
+    body = driven(bend, np.maximum(speed, 0.0), accel, d, slope, change)
     states = np.empty((PLAN_STEPS, 5))
-    states[:, :2] = line.to_world(s_T, d.x_JC[:, 0])
-    states[:, PLAN_HEADING] = line.heading(s_T) + body.turn
+    states[:, PLAN_X], states[:, PLAN_Y] = beside_line(x, y, heading, d)
+    states[:, PLAN_HEADING] = heading + body.turn
     states[:, PLAN_SPEED], states[:, PLAN_ACCEL] = body.speed, body.accel
     return states, body.curvature
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from agentforge.phase7_adas.drive.planning.lattice import Lattice, needed_gap, wanted_gap
+from agentforge.phase7_adas.drive.planning.lattice import Ways, ego_way, lead_way, needed_gap, wanted_gap
 from agentforge.phase7_adas.drive.planning.obstacles import Obstacles
 from agentforge.phase7_adas.drive.planning.settings import EGO_LENGTH_M, EGO_WIDTH_M, Settings
 from agentforge.phase7_adas.drive.truth import Floats, Ints
@@ -42,8 +42,10 @@ class _Near:
     """P triples (obstacle, instant, way along) that are close along the road."""
 
     m: Ints
-    j: Ints
-    a: Ints
+    mj: Ints
+    """Index into flat (M, J)."""
+    ja: Ints
+    """Index into flat (J, A)."""
     apart: Floats
     """Gap along the road; less than nothing where they are level."""
     level: Bools
@@ -51,85 +53,93 @@ class _Near:
     behind: Bools
     """Behind it, and nearer than wanted."""
     wanted: Floats
+    needed: Floats
     grown: Floats
     """How much the obstacle is grown at its sides."""
 
 
-def contacts(lattice: Lattice, ego_s: float, ego_d: float, around: Obstacles, by: Settings) -> Contacts:
-    steps, ways, across = lattice.d_JAB.shape
+def contacts(over: Ways, ego_s: float, ego_d: float, around: Obstacles, by: Settings) -> Contacts:
+    steps, ways, across = over.d_JAB.shape
     free = np.zeros((ways, across))
     if len(around) == 0:
         return Contacts(free + np.inf, free, free, free, free)
     grown_s, grown_d = _inflation(around, ego_s, ego_d)
-    near = _close(lattice, around, grown_s, grown_d, by)
-    p, b, side = _beside(lattice, around, near)
-    level, inside = near.level[p], side < near.grown[p]
-    one = np.flatnonzero(level & inside)
-    hit_at, risk = _hits(lattice, around, grown_s, near, p[one], b[one], by.likely)
-    weight = around.weight_M[near.m] / steps
-    v_P = lattice.v_JA[near.j, near.a]
-    need = needed_gap(v_P, around.speed_MJ[near.m, near.j], by) + 1.0
+    near = _close(over, around, grown_s, grown_d, by)
+    p, b, side = _beside(over, around, near)
+    level, inside = near.level.take(p), side < near.grown.take(p)
+    one = (level & inside).nonzero()[0]
+    hit_at, risk = _hits(over, around, grown_s, near, p.take(one), b.take(one), by.likely)
+    weight = around.weight_M.take(near.m) / steps
     missing = np.minimum(1.0 - near.apart / np.maximum(near.wanted, 0.1), 1.5) ** 2 * weight
-    lacking = np.minimum(np.maximum(1.0 - near.apart / need, 0.0), 1.5) ** 2 * weight
+    lacking = np.minimum(np.maximum(1.0 - near.apart / (near.needed + 1.0), 0.0), 1.5) ** 2 * weight
+    speed = weight * np.maximum(over.v_JA.ravel().take(near.ja), 0.0)
     tracks, row_M = _rows(around)
-    cell = (row_M[near.m[p]] * ways + near.a[p]) * across + b
+    cell = ((row_M.take(near.m) * ways + near.ja % ways) * across).take(p)
+    cell += b
 
-    def worst(which: Ints, cost: Floats) -> Floats:
+    def worst(cells: Ints, cost: Floats) -> Floats:
         """Summed over time and a track's ways, then the worst track."""
-        total = np.bincount(cell[which], cost, tracks * ways * across)
+        total = np.bincount(cells, cost, tracks * ways * across)
         return np.asarray(total.reshape(tracks, ways, across).max(axis=0))
 
-    follow, past = np.flatnonzero(near.behind[p] & inside), np.flatnonzero(level)
-    nearness = np.minimum(np.maximum(1.0 - side[past] / BESIDE_M, 0.0), 1.0) ** 2
-    speed = (weight * np.maximum(v_P, 0.0))[p[past]]
+    follow, past = (near.behind.take(p) & inside).nonzero()[0], level.nonzero()[0]
+    followed, p_follow = cell.take(follow), p.take(follow)
+    nearness = np.minimum(np.maximum(1.0 - side.take(past) / BESIDE_M, 0.0), 1.0) ** 2
     return Contacts(
         hit_at,
         risk,
-        worst(follow, missing[p[follow]]),
-        worst(follow, lacking[p[follow]]),
-        worst(past, nearness * speed),
+        worst(followed, missing.take(p_follow)),
+        worst(followed, lacking.take(p_follow)),
+        worst(cell.take(past), nearness * speed.take(p.take(past))),
     )
 
 
-def _close(lattice: Lattice, around: Obstacles, grown_s: Floats, grown_d: Floats, by: Settings) -> _Near:
+def _close(over: Ways, around: Obstacles, grown_s: Floats, grown_d: Floats, by: Settings) -> _Near:
     """First by the extents of all candidates at each instant, then by each way along."""
     reach_s, reach_d = around.reach
-    s_JA, v_JA, d_JAB = lattice.s_JA, lattice.v_JA, lattice.d_JAB
+    s_JA, v_JA, d_BJA = over.s_JA, over.v_JA, over.d_BJA
+    steps, ways = s_JA.shape
     least = np.maximum(around.s_MJ - s_JA.max(axis=1), s_JA.min(axis=1) - around.s_MJ)
     far = np.maximum(least, 0.0) - reach_s - HALF_LONG
-    most = wanted_gap(np.abs(v_JA).max(axis=1), around.speed_MJ, by)
-    aside = np.maximum(around.d_MJ - d_JAB.max(axis=(1, 2)), d_JAB.min(axis=(1, 2)) - around.d_MJ)
-    turn = np.abs(lattice.body.turn).max(axis=(1, 2))
+    fastest, theirs = np.abs(v_JA).max(axis=1), lead_way(around.speed_MJ, by)
+    most = wanted_gap(needed_gap(ego_way(fastest, by), theirs), fastest, by)
+    aside = np.maximum(around.d_MJ - d_BJA.max(axis=0).max(axis=1), d_BJA.min(axis=0).min(axis=1) - around.d_MJ)
+    turn = np.abs(over.turn_BJA).max(axis=0).max(axis=1)
     aside = np.maximum(aside, 0.0) - reach_d - HALF_WIDE - HALF_LONG * turn
     level = (far < grown_s) & (aside < np.maximum(grown_d, BESIDE_M))
-    m, j = np.nonzero(level | ((far < most) & (aside < grown_d)))
-    ahead = around.s_MJ[m, j][:, None] - s_JA[j]  # (K, A)
+    mj = (level | ((far < most) & (aside < grown_d))).ravel().nonzero()[0]
+    j = mj % steps
+    ahead = around.s_MJ.ravel().take(mj)[:, None] - s_JA.take(j, axis=0)  # (K, A)
     gap = np.abs(ahead)
-    gap -= reach_s[m, j][:, None]
+    gap -= reach_s.ravel().take(mj)[:, None]
     gap -= HALF_LONG
-    want = wanted_gap(v_JA[j], around.speed_MJ[m, j][:, None], by)
-    level, behind = gap < grown_s[m, j][:, None], (ahead > 0) & (gap < want)
-    at = np.flatnonzero(level | behind)
-    k = at // s_JA.shape[1]
-    m, j, a = m[k], j[k], at - k * s_JA.shape[1]
-    return _Near(m, j, a, gap.ravel()[at], level.ravel()[at], behind.ravel()[at], want.ravel()[at], grown_d[m, j])
+    need = needed_gap(ego_way(v_JA, by).take(j, axis=0), theirs.ravel().take(mj)[:, None])
+    want = wanted_gap(need, v_JA.take(j, axis=0), by)
+    level, behind = gap < grown_s.ravel().take(mj)[:, None], (ahead > 0) & (gap < want)
+    at = (level | behind).ravel().nonzero()[0]
+    k = at // ways
+    mj, ja = mj.take(k), at + ((j - np.arange(len(j))) * ways).take(k)
+    return _Near(
+        mj // steps, mj, ja, gap.ravel().take(at), level.ravel().take(at), behind.ravel().take(at),
+        want.ravel().take(at), need.ravel().take(at), grown_d.ravel().take(mj),
+    )  # fmt: skip
 
 
-def _beside(lattice: Lattice, around: Obstacles, near: _Near) -> tuple[Ints, Ints, Floats]:
+def _beside(over: Ways, around: Obstacles, near: _Near) -> tuple[Ints, Ints, Floats]:
     """Triples and ways across that are close at the side, too, and the gap there; negative: overlapping."""
-    m, j, a = near.m, near.j, near.a
-    side = lattice.d_JAB[j, a]
-    side -= around.d_MJ[m, j][:, None]
+    flat = len(over.d_BJA), -1
+    side = over.d_BJA.reshape(flat).take(near.ja, axis=1)
+    side -= around.d_MJ.ravel().take(near.mj)
     np.abs(side, out=side)
-    side -= around.reach[1][m, j][:, None]
+    side -= around.reach[1].ravel().take(near.mj)
     side -= HALF_WIDE
-    turn = np.abs(lattice.body.turn[j, a])
+    turn = np.abs(over.turn_BJA).reshape(flat).take(near.ja, axis=1)
     turn *= HALF_LONG
     side -= turn
     wide = np.where(near.level, np.maximum(near.grown, BESIDE_M), near.grown)
-    at = np.flatnonzero(side < wide[:, None])
-    p = at // side.shape[1]
-    return p, at - p * side.shape[1], side.ravel()[at]
+    at = (side < wide).ravel().nonzero()[0]
+    b = at // max(len(near.ja), 1)
+    return at - b * len(near.ja), b, side.ravel().take(at)
 
 
 def _inflation(around: Obstacles, ego_s: float, ego_d: float) -> tuple[Floats, Floats]:
@@ -142,19 +152,21 @@ def _inflation(around: Obstacles, ego_s: float, ego_d: float) -> tuple[Floats, F
 
 
 def _hits(
-    lattice: Lattice, around: Obstacles, grown_s: Floats, near: _Near, p: Ints, b: Ints, likely: float
+    over: Ways, around: Obstacles, grown_s: Floats, near: _Near, p: Ints, b: Ints, likely: float
 ) -> tuple[Floats, Floats]:
     """The separating axis test of boxes that overlap by their extents: the ego's against the grown obstacle's."""
-    steps, ways, across = lattice.d_JAB.shape
-    m, a, j = near.m[p], near.a[p], near.j[p]
-    d_m, grown = around.d_MJ[m, j], near.grown[p]
-    squeeze = np.maximum(1.0 - lattice.bend_JA[j, a] * d_m, 0.2)
-    ds, dd = (around.s_MJ[m, j] - lattice.s_JA[j, a]) * squeeze, d_m - lattice.d_JAB[j, a, b]
-    own, other = lattice.body.turn[j, a, b], around.turn_MJ[m, j]
+    steps, ways, across = over.d_JAB.shape
+    m, mj, ja, grown = near.m.take(p), near.mj.take(p), near.ja.take(p), near.grown.take(p)
+    bja = b * (steps * ways) + ja
+    d_m = around.d_MJ.ravel().take(mj)
+    squeeze = np.maximum(1.0 - over.bend_JA.ravel().take(ja) * d_m, 0.2)
+    ds = (around.s_MJ.ravel().take(mj) - over.s_JA.ravel().take(ja)) * squeeze
+    dd = d_m - over.d_BJA.ravel().take(bja)
+    own, other = over.turn_BJA.ravel().take(bja), around.turn_MJ.ravel().take(mj)
     cos_own, sin_own, cos_other, sin_other = np.cos(own), np.sin(own), np.cos(other), np.sin(other)
-    level, ahead = np.abs(cos_other) > 0.7, grown_s[m, j]
-    long = around.long_M[m] + np.where(level, ahead, grown)
-    wide = around.wide_M[m] + np.where(level, grown, ahead)
+    level, ahead = np.abs(cos_other) > 0.7, grown_s.ravel().take(mj)
+    long = around.long_M.take(m) + np.where(level, ahead, grown)
+    wide = around.wide_M.take(m) + np.where(level, grown, ahead)
     cos, sin = np.abs(np.cos(other - own)), np.abs(np.sin(other - own))
     touch = (
         (np.abs(ds * cos_own + dd * sin_own) < HALF_LONG + long * cos + wide * sin)
@@ -162,7 +174,8 @@ def _hits(
         & (np.abs(ds * cos_other + dd * sin_other) < long + HALF_LONG * cos + HALF_WIDE * sin)
         & (np.abs(dd * cos_other - ds * sin_other) < wide + HALF_LONG * sin + HALF_WIDE * cos)
     )
-    row, weight, at = (a * across + b)[touch], around.weight_M[m[touch]], j[touch]
+    row, weight = (ja % ways * across + b)[touch], around.weight_M.take(m[touch])
+    at = ja[touch] // ways
     hard = weight >= likely
     first = np.full(ways * across, np.inf)
     np.minimum.at(first, row[hard], at[hard].astype(np.float64))

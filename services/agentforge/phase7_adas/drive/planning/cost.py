@@ -53,17 +53,20 @@ def costs(lattice: Lattice, road: Road, wishes: Wishes, weights: Weights = WEIGH
     def mean(of: Floats) -> Floats:
         return np.asarray(of.sum(axis=0) / steps)
 
+    def mean_AB(of_BJA: Floats) -> Floats:
+        return np.asarray(of_BJA.sum(axis=1).T / steps)
+
     over = lattice.v_JA - wishes.wish_JA
     along = weights.slow * mean(np.maximum(-over, 0.0)) + weights.fast * mean(np.maximum(over, 0.0))
     along += weights.accel * mean(lattice.a_JA**2) + weights.jerk * mean(lattice.jerk_JA**2)
-    bent = body.curvature - lattice.bend_JA[..., None]
+    bent = body.curvature - lattice.bend_JA
     bent *= body.speed * body.speed
     bent *= bent
-    cost = weights.side * mean(bent)
+    cost = weights.side * mean_AB(bent)
     cost += along[:, None]
     cost += _across(lattice, road, wishes, weights)
-    off = lattice.d_JAB - lattice.end_B
-    cost += mean(np.abs(off, out=off)) * 0.2
+    off = lattice.d_BJA - lattice.end_B[:, None, None]
+    cost += mean_AB(np.abs(off, out=off)) * 0.2
     return cost
 
 
@@ -75,7 +78,7 @@ def near_costs(found: Contacts, weights: Weights = WEIGHTS) -> Floats:
 
 def _across(lattice: Lattice, road: Road, wishes: Wishes, weights: Weights) -> Floats:
     own = len(wishes.lane_mps)
-    lane_B = np.clip(np.floor(lattice.end_B / road.lane_width_m), 0, own - 1).astype(np.int64)
+    lane_B = np.minimum(np.maximum(np.floor(lattice.end_B / road.lane_width_m), 0), own - 1).astype(np.int64)
     off = lattice.end_B - (lane_B + 0.5) * road.lane_width_m
     cost = weights.middle * off**2 + weights.route * np.abs(lane_B - wishes.lane)
     cost += weights.lane_speed * (wishes.lane_mps.max() - wishes.lane_mps[lane_B])

@@ -25,24 +25,35 @@ SHORTEST_M = np.array([10.0, 22.0])
 
 
 @dataclass(frozen=True)
-class Lattice:
-    """A ways along, B ways across, J instants (TIMES_J). Arrays (J, A, B) are of all pairs: instants come first, so
-    that what is asked of all of them is asked of whole rows."""
+class Ways:
+    """Where and when: A ways along, B ways across, J instants (TIMES_J). Arrays (B, J, A) are of all pairs: the few
+    ways across come first, so that what is asked of all pairs is asked of long rows."""
 
-    end_B: Floats
-    """Where each way across ends, d."""
     s_JA: Floats
     v_JA: Floats
+    bend_JA: Floats
+    d_BJA: Floats
+    turn_BJA: Floats
+    """Heading less the road's."""
+
+    @property
+    def d_JAB(self) -> Floats:
+        return self.d_BJA.transpose(1, 2, 0)
+
+    def rows(self, a: Ints) -> Ways:
+        """Of these ways along alone."""
+        s_JA, v_JA, bend_JA = self.s_JA.take(a, axis=1), self.v_JA.take(a, axis=1), self.bend_JA.take(a, axis=1)
+        return Ways(s_JA, v_JA, bend_JA, self.d_BJA.take(a, axis=2), self.turn_BJA.take(a, axis=2))
+
+
+@dataclass(frozen=True)
+class Lattice(Ways):
+    end_B: Floats
+    """Where each way across ends, d."""
     a_JA: Floats
     jerk_JA: Floats
-    d_JAB: Floats
     body: Driven
-    bend_JA: Floats
-
-    def rows(self, a: Ints) -> Lattice:
-        """Of these ways along alone."""
-        cut = {name: value[:, a] for name, value in vars(self).items() if name not in ("end_B", "body")}
-        return Lattice(end_B=self.end_B, body=Driven(*(one[:, a] for one in vars(self.body).values())), **cut)
+    """(B, J, A)."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +65,10 @@ class Lead:
 
     def gap(self, by: Settings) -> float:
         """Wanted behind it at its own speed."""
-        speed = np.array([self.speed_mps])
-        return float(wanted_gap(speed, speed, by)[0])
+        mps = self.speed_mps
+        lead = max(mps, 0.0)
+        own, other = mps * by.response_s + mps * mps / (2 * by.ego_brake_mps2), lead * lead
+        return max(own - other / (2 * by.lead_brake_mps2), 0.0) + by.gap_m + by.time_gap_s * mps
 
 
 def speeds_and_stops(start_3: Floats, target_mps: float | None) -> Batch:
@@ -81,15 +94,22 @@ def follows(start_3: Floats, leads: list[Lead], half_m: float, by: Settings) -> 
     return quintic(start_3, end.reshape(-1, 3), np.concatenate([FOLLOW_S[:0]] + [FOLLOW_S] * len(leads)))
 
 
-def wanted_gap(ego_mps: Floats, lead_mps: Floats, by: Settings) -> Floats:
-    return needed_gap(ego_mps, lead_mps, by) + by.gap_m + by.time_gap_s * ego_mps
+def needed_gap(ego_m: Floats, lead_m: Floats) -> Floats:
+    """What is needed if the lead brakes with all it has, of the ways that both come until they stand."""
+    return np.maximum(ego_m - lead_m, 0.0)
 
 
-def needed_gap(ego_mps: Floats, lead_mps: Floats, by: Settings) -> Floats:
-    """What is needed if the lead brakes with all it has."""
+def ego_way(ego_mps: Floats, by: Settings) -> Floats:
+    return ego_mps * by.response_s + ego_mps * ego_mps / (2 * by.ego_brake_mps2)
+
+
+def lead_way(lead_mps: Floats, by: Settings) -> Floats:
     lead = np.maximum(lead_mps, 0.0)
-    ego = ego_mps * by.response_s + ego_mps * ego_mps / (2 * by.ego_brake_mps2)
-    return np.maximum(ego - lead * lead / (2 * by.lead_brake_mps2), 0.0)
+    return lead * lead / (2 * by.lead_brake_mps2)
+
+
+def wanted_gap(needed_m: Floats, ego_mps: Floats, by: Settings) -> Floats:
+    return needed_m + by.gap_m + by.time_gap_s * ego_mps
 
 
 def sideways(start: Beside, ends_d: Floats, speed_mps: float) -> Batch:
@@ -102,16 +122,12 @@ def sideways(start: Beside, ends_d: Floats, speed_mps: float) -> Batch:
 
 def lattice(line: Line, along: Batch, across: Batch) -> Lattice:
     s = along.over(TIMES_J)
-    # (J * A, B): the ways across at the places that the ways along reach
-    d = across.over(s.x_JC.ravel())
-    shape = (*s.x_JC.shape, len(across))
-    d_JAB = d.x_JC.reshape(shape)
+    # (B, J * A): the ways across at the places that the ways along reach
+    shape = (len(across), *s.x_JC.shape)
+    d, slope, change = (of.reshape(shape) for of in across.over_each(s.x_JC.ravel()))
     bend = line.curvature(s.x_JC)
-    body = driven(
-        bend[..., None], s.v_JC[..., None], s.a_JC[..., None], d_JAB, d.v_JC.reshape(shape), d.a_JC.reshape(shape)
-    )
-    jerk = along.jerk_over(TIMES_J)
-    return Lattice(across.ends(), s.x_JC, s.v_JC, s.a_JC, jerk, d_JAB, body, bend)
+    body = driven(bend, s.v_JC, s.a_JC, d, slope, change)
+    return Lattice(s.x_JC, s.v_JC, bend, d, body.turn, across.ends(), s.a_JC, along.jerk_over(TIMES_J), body)
 
 
 def with_last(fresh: Batch, last: Batch | None) -> Batch:

@@ -21,27 +21,28 @@ def own_way_m(road: Road) -> float:
 def refusals(lattice: Lattice, road: Road, by: Settings) -> dict[str, Bools]:
     """By limit: which pairs (A, B) break it. From beyond a limit it must be possible to come back."""
     body = lattice.body
-    shape = lattice.d_JAB.shape[1:]
     bent = np.abs(body.curvature)
     side = body.speed * body.speed
     side *= bent
-    sharp = side.max(axis=0) > np.maximum(by.most_side_mps2, side[0] + 0.1)
-    hard = (body.accel.max(axis=0) > by.most_accel_mps2 + 0.05) | (
-        body.accel.min(axis=0) < -by.most_brake_mps2 - 0.5
+    sharp = side.max(axis=1) > np.maximum(by.most_side_mps2, side[:, 0] + 0.1)
+    hard = (body.accel.max(axis=1) > by.most_accel_mps2 + 0.05) | (
+        body.accel.min(axis=1) < -by.most_brake_mps2 - 0.5
     )
     wide = np.abs(body.turn)
     wide *= HALF_LONG
     wide += HALF_WIDE + by.kerb_gap_m
-    out = np.maximum(wide - lattice.d_JAB, lattice.d_JAB + wide - own_way_m(road))
+    out = wide + lattice.d_BJA
+    out -= own_way_m(road)
+    wide -= lattice.d_BJA
+    np.maximum(wide, out, out=out)
     law = road.speed_limit_mps + by.over_speed_mps
-    tests = {
-        "reverse": lattice.v_JA.min(axis=0)[:, None] < -0.05,
+    none = np.zeros_like(hard)
+    tests_BA = {
+        "reverse": none | (lattice.v_JA.min(axis=0) < -0.05),
         "acceleration": hard | sharp,
-        "jerk": np.abs(lattice.jerk_JA).max(axis=0)[:, None] > by.most_jerk_mps3,
-        "curvature": bent.max(axis=0) > np.maximum(by.most_curvature_per_m, bent[0] + 0.01),
-        "road": out.max(axis=0) > np.maximum(out[0], 0.0) + 0.02,
-        "speed": body.speed.max(axis=0) > np.maximum(law, body.speed[0] + 0.05),
+        "jerk": none | (np.abs(lattice.jerk_JA).max(axis=0) > by.most_jerk_mps3),
+        "curvature": bent.max(axis=1) > np.maximum(by.most_curvature_per_m, bent[:, 0] + 0.01),
+        "road": out.max(axis=1) > np.maximum(out[:, 0], 0.0) + 0.02,
+        "speed": body.speed.max(axis=1) > np.maximum(law, body.speed[:, 0] + 0.05),
     }
-    return {
-        name: broken if broken.shape == shape else broken.repeat(shape[1], axis=1) for name, broken in tests.items()
-    }
+    return {name: broken.T for name, broken in tests_BA.items()}

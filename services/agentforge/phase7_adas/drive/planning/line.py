@@ -20,9 +20,10 @@ class Line:
     def __init__(self, road: Road) -> None:
         self.road = road
         s = np.arange(-BEFORE_M, road.length_m + BEHIND_M, STEP_M)
-        self._x_N, self._y_N = np.ascontiguousarray(road.to_world(s, np.zeros(len(s))).T)
-        self._heading_N = road.heading(s)
-        self._curvature_N = road.curvature(s)
+        self._table_4N = np.empty((4, len(s)))
+        self._table_4N[:2] = road.to_world(s, np.zeros(len(s))).T
+        self._table_4N[2], self._table_4N[3] = road.heading(s), road.curvature(s)
+        self._x_N, self._y_N, self._heading_N, self._curvature_N = self._table_4N
 
     def _place(self, s_N: Floats) -> tuple[Ints, Floats]:
         steps = (s_N + BEFORE_M) / STEP_M
@@ -38,23 +39,25 @@ class Line:
         low, part = self._place(s_N)
         return _between(self._curvature_N, low, low + 1, 1 - part, part)
 
-    def to_world(self, s_N: Floats, d_N: Floats) -> Floats:
+    def frame(self, s_N: Floats) -> Floats:
+        """x, y, heading and curvature of the line, (4, N)."""
         low, part = self._place(s_N)
-        place = low, low + 1, 1 - part, part
-        heading = _between(self._heading_N, *place)
-        x = _between(self._x_N, *place) + d_N * -np.sin(heading)
-        y = _between(self._y_N, *place) + d_N * np.cos(heading)
-        return np.stack([x, y], axis=-1)
+        return _between(self._table_4N, low, low + 1, 1 - part, part)
+
+    def to_world(self, s_N: Floats, d_N: Floats) -> Floats:
+        x, y, heading, _ = self.frame(s_N)
+        xy = np.empty((*x.shape, 2))
+        xy[..., 0], xy[..., 1] = beside_line(x, y, heading, d_N)
+        return xy
 
     def to_road(self, xy_N2: Floats, near_N: Floats) -> tuple[Floats, Floats]:
         """s and d, by Newton's steps from a place that is near; any shape before the last axis."""
         s, x, y = near_N, xy_N2[..., 0], xy_N2[..., 1]
         for _ in range(4):
             low, part = self._place(s)
-            place = low, low + 1, 1 - part, part
-            heading = _between(self._heading_N, *place)
+            line_x, line_y, heading = _between(self._table_4N[:3], low, low + 1, 1 - part, part)
             cos, sin = np.cos(heading), np.sin(heading)
-            dx, dy = x - _between(self._x_N, *place), y - _between(self._y_N, *place)
+            dx, dy = np.subtract(x, line_x, out=line_x), np.subtract(y, line_y, out=line_y)
             along, d = dx * cos + dy * sin, dy * cos - dx * sin
             along /= np.maximum(1.0 - self._curvature_N.take(low) * d, 0.2)
             s = s + np.minimum(np.maximum(along, -25.0, out=along), 25.0, out=along)
@@ -83,10 +86,18 @@ class Line:
         return float(table_N[low]) * (1 - part) + float(table_N[low + 1]) * part
 
 
-def _between(table_N: Floats, low: Ints, high: Ints, less: Floats, part: Floats) -> Floats:
-    value = table_N.take(low)
+def beside_line(x: Floats, y: Floats, heading: Floats, d: Floats) -> tuple[Floats, Floats]:
+    """Places at the left of the line's, by `d`."""
+    return x + d * -np.sin(heading), y + d * np.cos(heading)
+
+
+def _between(table: Floats, low: Ints, high: Ints, less: Floats, part: Floats) -> Floats:
+    """Of one table (N,), or of several (..., N)."""
+    value = table.take(low, axis=-1)
     value *= less
-    value += table_N.take(high) * part
+    after = table.take(high, axis=-1)
+    after *= part
+    value += after
     return value
 
 

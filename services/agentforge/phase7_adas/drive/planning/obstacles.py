@@ -75,6 +75,26 @@ class Obstacles:
         return long * cos + wide * sin, long * sin + wide * cos
 
 
+@dataclass(frozen=True)
+class Placed:
+    """Tracks beside the line, now: place, and speed along and across."""
+
+    s_N: Floats
+    d_N: Floats
+    along_N: Floats
+    across_N: Floats
+
+
+def placed(line: Line, tracks: Tracks) -> Placed:
+    if not len(tracks.id_N):
+        return Placed(*np.zeros((4, 0)))
+    s_N, d_N = line.road.to_road(tracks.mean_N4[:, :2])
+    heading = line.heading(s_N)
+    cos, sin = np.cos(heading), np.sin(heading)
+    vx, vy = tracks.mean_N4[:, VX], tracks.mean_N4[:, VY]
+    return Placed(s_N, d_N, vx * cos + vy * sin, vy * cos - vx * sin)
+
+
 def ways(tracks: Tracks, predictions: Predictions) -> tuple[Ints, Floats, Floats, Floats]:
     """Rows of tracks, xy (M, J, 2), probability and sigma (M, J); a track without a prediction goes straight on."""
     row_of = {one: row for row, one in enumerate(tracks.id_N.tolist())}
@@ -103,29 +123,37 @@ def ways(tracks: Tracks, predictions: Predictions) -> tuple[Ints, Floats, Floats
 
 
 def obstacles(
-    line: Line, ego_s: float, ego_d: float, tracks: Tracks, predictions: Predictions, by: Settings
+    line: Line,
+    ego_s: float,
+    ego_d: float,
+    tracks: Tracks,
+    predictions: Predictions,
+    by: Settings,
+    at: Placed | None = None,
 ) -> Obstacles:
+    """`at`: where the tracks are, if that is known already."""
     track, xy, probability, sigma = ways(tracks, predictions)
-    s_N, d_N = line.road.to_road(tracks.mean_N4[:, :2]) if len(tracks.id_N) else (np.zeros(0), np.zeros(0))
-    near = _near(line, ego_s, ego_d, s_N, d_N, tracks)[track]
-    track, xy, probability, sigma = track[near], xy[near], probability[near], sigma[near]
-    heading = line.heading(s_N)
-    cos, sin = np.cos(heading), np.sin(heading)
-    vx, vy = tracks.mean_N4[:, VX], tracks.mean_N4[:, VY]
-    along, across = vx * cos + vy * sin, vy * cos - vx * sin
-    s, d = line.to_road(xy, s_N[track][:, None] + along[track][:, None] * TIMES_J)
+    at = at or placed(line, tracks)
+    s_N, d_N, along, across = at.s_N, at.d_N, at.along_N, at.across_N
+    near = _near(line, ego_s, ego_d, s_N, d_N, tracks)[track].nonzero()[0]
+    if len(near) < len(track):
+        track, xy, probability, sigma = track[near], xy[near], probability[near], sigma[near]
+    now = np.empty((len(track), 5))
+    for column, of_N in enumerate((s_N, d_N, along, across, tracks.kind_N)):
+        now[:, column] = of_N[track]
+    s, d = line.to_road(xy, now[:, :1] + now[:, 2:3] * TIMES_J)
     passes = s_N - ego_s < PASSES_S * np.maximum(-along, 0.0) + EGO_LENGTH_M
     d = _kept(line, track, d, d_N, along, np.where(passes, np.maximum(across, 0.0), across), tracks)
     vs, vd = np.empty_like(s), np.empty_like(d)
-    vs[:, 1:], vd[:, 1:] = s[:, 1:] - s[:, :-1], d[:, 1:] - d[:, :-1]
-    vs[:, 0], vd[:, 0] = s[:, 0] - s_N[track], d[:, 0] - d_N[track]
-    vs, vd = vs / PREDICTION_STEP_S, vd / PREDICTION_STEP_S
+    np.subtract(s[:, 1:], s[:, :-1], out=vs[:, 1:])
+    np.subtract(d[:, 1:], d[:, :-1], out=vd[:, 1:])
+    vs[:, 0], vd[:, 0] = s[:, 0] - now[:, 0], d[:, 0] - now[:, 1]
+    vs /= PREDICTION_STEP_S
+    vd /= PREDICTION_STEP_S
     turn = np.where(vs**2 + vd**2 > SLOW_MPS**2, np.arctan2(vd, vs), 0.0)
-    weight = (probability * np.clip(tracks.existence_N, 0.0, 1.0)[track]) * np.where(
-        unsure(tracks), by.unsure, 1.0
-    )[track]
+    there = np.minimum(np.maximum(tracks.existence_N, 0.0), 1.0)
+    weight = probability * there[track] * np.where(unsure(tracks), by.unsure, 1.0)[track]
     grown = _sigmas(weight, by)[:, None] * sigma
-    now = np.stack([s_N, d_N, along, across, tracks.kind_N.astype(np.float64)], axis=1)[track]
     return Obstacles(
         track, s, d, turn, vs, tracks.size_N3[track, LENGTH] / 2, tracks.size_N3[track, WIDTH] / 2,
         by.along_m + np.minimum(grown, by.most_along_m), by.across_m + np.minimum(grown, by.most_across_m),

@@ -10,9 +10,9 @@ from typing import Final
 
 import numpy as np
 
-from agentforge.phase7_adas.drive.messages import VX, VY, Tracks
+from agentforge.phase7_adas.drive.messages import Tracks
 from agentforge.phase7_adas.drive.planning.line import Line
-from agentforge.phase7_adas.drive.planning.obstacles import UNSURE_US
+from agentforge.phase7_adas.drive.planning.obstacles import UNSURE_US, Placed, placed
 from agentforge.phase7_adas.drive.planning.settings import EGO_LENGTH_M
 from agentforge.phase7_adas.drive.truth import LENGTH, WIDTH, Kind
 
@@ -51,11 +51,12 @@ class Unseen:
     def __init__(self) -> None:
         self._bodies: dict[int, _Body] = {}
 
-    def step(self, t_us: int, tracks: Tracks, line: Line, ego_s: float) -> None:
-        """Take in the vehicles that are told of; forget who was seen too long ago, or must be elsewhere."""
-        told = {}
-        if len(tracks.id_N):
-            told = _vehicles(tracks, line, ego_s)
+    def step(self, t_us: int, tracks: Tracks, line: Line, ego_s: float, at: Placed | None = None) -> None:
+        """Take in the vehicles that are told of; forget who was seen too long ago, or must be elsewhere.
+
+        `at`: where the tracks are, if that is known already.
+        """
+        told = _vehicles(tracks, at or placed(line, tracks), ego_s)
         kept = {}
         for name, body in self._bodies.items():
             off = body.place(t_us) - ego_s
@@ -79,10 +80,8 @@ class Unseen:
         return lanes
 
 
-def _vehicles(tracks: Tracks, line: Line, ego_s: float) -> dict[int, _Body]:
-    s_N, d_N = line.road.to_road(tracks.mean_N4[:, :2])
-    heading_N = line.heading(s_N)
-    along_N = tracks.mean_N4[:, VX] * np.cos(heading_N) + tracks.mean_N4[:, VY] * np.sin(heading_N)
+def _vehicles(tracks: Tracks, at: Placed, ego_s: float) -> dict[int, _Body]:
+    s_N, d_N, along_N = at.s_N, at.d_N, at.along_N
     near_N = (tracks.kind_N == int(Kind.VEHICLE)) & (np.abs(s_N - ego_s) < NEAR_M)
     half_N2 = tracks.size_N3[:, [LENGTH, WIDTH]] / 2
     return {
@@ -90,7 +89,7 @@ def _vehicles(tracks: Tracks, line: Line, ego_s: float) -> dict[int, _Body]:
             tracks.t_us - int(tracks.unseen_us_N[n]), tracks.t_us, float(s_N[n]),
             float(d_N[n] - half_N2[n, 1]), float(d_N[n] + half_N2[n, 1]), float(along_N[n]), float(half_N2[n, 0]),
         )
-        for n in np.flatnonzero(near_N)
+        for n in near_N.nonzero()[0].tolist()
     }  # fmt: skip
 
 

@@ -16,6 +16,8 @@ LANE_AHEAD_M, LANE_AHEAD_S = 110.0, 8.0
 STANDS_MPS = 0.7
 WALKER_ASIDE_M, PARKED_ASIDE_M = 5.5, 3.2
 """From the middle of the ego's lane."""
+WALKERS = (float(Kind.PEDESTRIAN), float(Kind.CYCLIST))
+_PLACES = np.arange(0.0, AHEAD_M, STEP_M)
 
 
 def envelope(
@@ -25,7 +27,7 @@ def envelope(
 
     What turns up near never asks for more than `firm_mps2`: these are wishes, not what must not be hit.
     """
-    s = ego_s - 20.0 + np.arange(0.0, AHEAD_M, STEP_M)
+    s = ego_s - 20.0 + _PLACES
     bend = line.curvature(s)
     bend = np.abs(bend) / np.maximum(1.0 - bend * lane_d, 0.2)
     law = line.road.speed_limit_mps * by.speed_part
@@ -41,34 +43,34 @@ def envelope(
 def _caution(s: Floats, ego_s: float, lane_d: float, around: Obstacles, by: Settings) -> Floats:
     """Slower past parked cars, behind which somebody may stand, and past people at the kerb."""
     cap = np.full(len(s), np.inf)
-    for m in np.unique(around.track_M, return_index=True)[1]:
-        at, d, along, across, kind = around.now_M5[m]
-        walks = int(kind) in (Kind.PEDESTRIAN, Kind.CYCLIST)
+    # of a track's ways all tell the same
+    for (at, d, along, across, kind), half in dict(
+        zip(around.track_M.tolist(), zip(around.now_M5.tolist(), around.long_M.tolist(), strict=True), strict=True)
+    ).values():
+        walks = kind in WALKERS
         stands = abs(along) < STANDS_MPS and abs(across) < STANDS_MPS
         if at - ego_s > by.caution_ahead_m or not (walks or stands) or abs(along) > 3.0:
             continue
         if abs(d - lane_d) > (WALKER_ASIDE_M if walks else PARKED_ASIDE_M):
             continue
-        near = (s > at - around.long_M[m] - HALF_LONG - 8.0) & (s < at + around.long_M[m] + HALF_LONG)
-        cap[near] = np.minimum(cap[near], by.walker_mps if walks else by.parked_mps)
+        near = (s > at - half - HALF_LONG - 8.0) & (s < at + half + HALF_LONG)
+        np.minimum(cap, by.walker_mps if walks else by.parked_mps, out=cap, where=near)
     return cap
 
 
 def leads(line: Line, ego_s: float, around: Obstacles) -> list[Lead | None]:
     """The nearest thing ahead in each lane of the ego's way."""
     road = line.road
-    found: list[Lead | None] = []
-    _, reach_d = around.reach
-    s, d, along = (around.now_M5[:, column] for column in range(3))
-    for lane in range(road.lanes - road.oncoming):
-        middle = road.lane_centre_d(lane)
-        inside = np.abs(d - middle) < reach_d[:, 0] + HALF_WIDE + 0.1 if len(around) else np.zeros(0, dtype=bool)
-        rows = np.flatnonzero(inside & (s > ego_s) & (s < ego_s + LANE_AHEAD_M))
-        if len(rows) == 0:
-            found.append(None)
-            continue
-        first = rows[np.argmin(s[rows])]
-        found.append(Lead(float(s[first] - around.long_M[first]), max(float(along[first]), 0.0)))
+    own = road.lanes - road.oncoming
+    found: list[Lead | None] = [None] * own
+    s = around.now_M5[:, 0]
+    rows = ((s > ego_s) & (s < ego_s + LANE_AHEAD_M)).nonzero()[0]
+    rows = rows[s[rows].argsort(kind="stable")]
+    reach = (around.reach[1][rows, 0] + HALF_WIDE + 0.1).tolist()
+    for row, half, (at, d, along, _, _) in zip(rows.tolist(), reach, around.now_M5[rows].tolist(), strict=True):
+        for lane in range(own):
+            if found[lane] is None and abs(d - road.lane_centre_d(lane)) < half:
+                found[lane] = Lead(at - float(around.long_M[row]), max(along, 0.0))
     return found
 
 
@@ -78,5 +80,5 @@ def lane_speeds(ahead: list[Lead | None], ego_s: float, free_mps: float, by: Set
     for lane, lead in enumerate(ahead):
         if lead is not None:
             room = lead.rear_s - ego_s - HALF_LONG - lead.gap(by)
-            speeds[lane] = np.clip(lead.speed_mps + room / LANE_AHEAD_S, 0.0, free_mps)
+            speeds[lane] = min(max(lead.speed_mps + room / LANE_AHEAD_S, 0.0), free_mps)
     return speeds
