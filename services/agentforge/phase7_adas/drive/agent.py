@@ -51,6 +51,16 @@ class Sight:
     """The map, where marks on the road are to be held against it."""
 
 
+class Looks(Agent[Sight, Detections], Protocol):
+    """Perception: most of what a picture or a sweep tells needs nothing else, and is made when it comes."""
+
+    def ahead(self, reading: CameraReading | LidarReading) -> None:
+        """`step` takes up what was made of this reading, and makes it itself where nothing was."""
+
+    def marks(self, given: Sight) -> LaneFix | None:
+        """After `step`, of the same sight: where across the road the ego is by what is painted on it."""
+
+
 @dataclass(frozen=True)
 class Neighbour:
     """A station that told of itself by V2X, in the world's frame; its word is evidence, not truth."""

@@ -50,7 +50,6 @@ class Detections:
     for a person and what is taken for a car have that side in common, not the centre."""
     echo_rad_N: Floats
     """Bearing from the radar of the echo that told the range rate, to the left of ahead; NaN without radar."""
-    lane: LaneFix | None = None
 
 
 @dataclass(frozen=True)
@@ -175,7 +174,9 @@ class StageTimes:
     planning_ms: float
     monitor_ms: float
     total_ms: float
-    """From the newest reading's hand-over to the verdict."""
+    """From the tick's beginning to the verdict."""
+    ahead_ms: float
+    """Before the tick: what was made of readings as they came, since the last one. Not in `total_ms`."""
 
 
 def no_detections(t_us: int) -> Detections:

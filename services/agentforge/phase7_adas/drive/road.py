@@ -76,12 +76,15 @@ class Road:
         return np.where(inside, np.interp(s_N, s, curvature), 0.0)
 
     def to_world(self, s_N: Floats, d_N: Floats) -> Floats:
-        s, xy, _, _ = self._line
-        heading = self.heading(s_N)
-        over = s_N - np.clip(s_N, 0.0, s[-1])
-        x = np.interp(s_N, s, xy[:, 0]) + over * np.cos(heading) - d_N * np.sin(heading)
-        y = np.interp(s_N, s, xy[:, 1]) + over * np.sin(heading) + d_N * np.cos(heading)
-        return np.stack([x, y], axis=1)
+        s, _, line_heading, _ = self._line
+        _, _, line_x, line_y = self._coarse
+        heading = np.interp(s_N, s, line_heading)
+        cos, sin = np.cos(heading), np.sin(heading)
+        over = s_N - np.minimum(np.maximum(s_N, 0.0), s[-1])
+        xy = np.empty((len(heading), 2))
+        xy[:, 0] = np.interp(s_N, s, line_x) + over * cos - d_N * sin
+        xy[:, 1] = np.interp(s_N, s, line_y) + over * sin + d_N * cos
+        return xy
 
     def to_road(self, xy_N2: Floats) -> tuple[Floats, Floats]:
         """s and d of points: the nearest point of the line, then the foot on its tangent."""

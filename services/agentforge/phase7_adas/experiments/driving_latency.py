@@ -11,6 +11,11 @@ TICKS = 100_000
 TOTAL_MS = 10.0
 BESIDES = ("alone", "loaded")
 _STAGES = {"fusion": 3.0, "perception": 5.0, "prediction": 8.0, "planning": 10.0}
+_PARTS = {
+    "within_aim": "ticks of at most 8 ms",
+    "unforeseen": "ticks without time for a prediction: the last one is moved on",
+    "normal": "ticks that leave the mode NORMAL",
+}
 
 
 def trials() -> list[Trial]:
@@ -27,7 +32,7 @@ def measure(beside: str) -> dict[str, Any]:
     else:
         found = latency.drive_again(segments, TICKS)
     told = {one.key.rpartition("/")[2]: one.told() for one in latency.results(found, beside)}
-    return {"numbers": told, "answers": found.answers}
+    return {"numbers": told, "answers": found.answers, "modes": found.modes}
 
 
 def rows(results: Mapping[str, dict[str, Any]]) -> list[Row]:
@@ -52,6 +57,11 @@ def _latency(results: Mapping[str, dict[str, Any]]) -> list[Row]:
         )
         for part in ("p50", "p99_9", "max"):
             found.append(stated(f"the same, {part}", [numbers[f"total_{part}_ms"]["value"]], "ms"))
+        for part in ("p50", "p99"):
+            claim = f"the same with what was made of readings before the tick, {part}"
+            found.append(stated(claim, [numbers[f"work_{part}_ms"]["value"]], "ms"))
+        for key, claim in _PARTS.items():
+            found.append(stated(claim, [numbers[key]["value"]], "1"))
         for stage, ceiling in _STAGES.items():
             name = f"{stage.capitalize()}, p99, {beside}"
             found.append(

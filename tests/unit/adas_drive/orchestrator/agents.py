@@ -10,7 +10,7 @@ import numpy as np
 from agentforge.phase7_adas.drive import agent, messages
 from agentforge.phase7_adas.drive.orchestrator.pipeline import Agents
 from agentforge.phase7_adas.drive.orchestrator.standins import straight_on
-from agentforge.phase7_adas.drive.readings import CameraReading, Stamp
+from agentforge.phase7_adas.drive.readings import CameraReading, LidarReading, Stamp
 
 HW = (4, 6)
 STOP = messages.Command(-5.0, 0.0)
@@ -33,6 +33,8 @@ class Noting:
     """Every agent in one: what each was given, in order."""
 
     given: dict[str, list[Any]] = field(default_factory=dict)
+    lane: messages.LaneFix | None = None
+    """What perception says of the marks."""
 
     def note(self, name: str, what: Any) -> None:
         self.given.setdefault(name, []).append(what)
@@ -60,9 +62,29 @@ class Perception:
     def __init__(self, noting: Noting) -> None:
         self._noting = noting
 
+    def ahead(self, reading: CameraReading | LidarReading) -> None:
+        self._noting.note("ahead", reading)
+
+    def marks(self, given: agent.Sight) -> messages.LaneFix | None:
+        self._noting.note("marks", given)
+        return self._noting.lane
+
     def step(self, given: agent.Sight) -> messages.Detections:
         self._noting.note("sight", given)
         return messages.no_detections(given.t_us)
+
+
+class Failing:
+    """Another agent, one of whose methods fails."""
+
+    def __init__(self, other: Any, method: str) -> None:
+        self._other, self._method = other, method
+
+    def __getattr__(self, name: str) -> Any:
+        return self._fail if name == self._method else getattr(self._other, name)
+
+    def _fail(self, _: object) -> None:
+        raise ZeroDivisionError(self._method)
 
 
 class Prediction:

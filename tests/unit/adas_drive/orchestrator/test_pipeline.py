@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 
 from agentforge.phase7_adas.drive.injected import FaultKind, InjectedFault
-from agentforge.phase7_adas.drive.messages import Mode
+from agentforge.phase7_adas.drive.messages import LaneFix, Mode
 from agentforge.phase7_adas.drive.orchestrator.clocks import WallClock
 from agentforge.phase7_adas.drive.orchestrator.pipeline import TICK_US, Pipeline
 from agentforge.phase7_adas.drive.road import Road
-from tests.unit.adas_drive.orchestrator.agents import HW, STOP, Noting, camera, noting_agents
+from tests.unit.adas_drive.orchestrator.agents import HW, STOP, Failing, Noting, camera, noting_agents
 
 pytestmark = pytest.mark.requirement("SR7")
 
@@ -129,6 +129,50 @@ def test_a_frame_is_the_inboxs_own() -> None:
     pipeline.tick(TICK_US, [frame], lane=0)
     frame.image_HW[:] = 0
     assert noting.last("sight").camera.image_HW.min() == 7
+
+
+def test_what_came_before_the_tick_was_looked_at_then() -> None:
+    noting, pipeline = made()
+    pipeline.arrive([camera(TICK_US)])
+    assert "sight" not in noting.given
+    tick = pipeline.tick(TICK_US, [], lane=0)
+    assert noting.last("sight").camera is noting.last("ahead"), "the same reading: what was made of it is taken up"
+    assert tick.times.ahead_ms > 0
+    assert pipeline.tick(2 * TICK_US, [], lane=0).times.ahead_ms == 0, "nothing came since"
+
+
+def test_a_reading_that_nothing_can_be_made_of_ahead_costs_nothing_else() -> None:
+    noting, agents = noting_agents()
+    broken = Failing(agents.perception, "ahead")
+    pipeline = Pipeline(replace(agents, perception=broken), ROAD, HW)
+    pipeline.arrive([camera(TICK_US), camera(TICK_US, 8)])
+    assert pipeline.tick(TICK_US, [], lane=0).crashes == {}, "the step meets the reading itself"
+    assert noting.last("sight").camera.image_HW.max() == 8
+
+
+@pytest.mark.parametrize("handed_over", [True, False])
+def test_marks_are_read_after_the_verdict_for_the_next_tick(handed_over: bool) -> None:
+    noting, pipeline = made()
+    fix = LaneFix(TICK_US, np.array([0.0, 1.0]), 8.0, 1.7, 0.2)
+    noting.lane = fix
+    pipeline.tick(TICK_US, [camera(TICK_US)], lane=0)
+    assert "marks" not in noting.given
+    if handed_over:
+        pipeline.arrive([])
+        assert noting.last("marks") is noting.last("sight")
+    pipeline.tick(2 * TICK_US, [], lane=0)
+    assert noting.last("motion").lanes == (fix,)
+    pipeline.tick(3 * TICK_US, [], lane=0)
+    assert noting.last("motion").lanes == (), "once"
+    assert len(noting.given["marks"]) == 1
+
+
+def test_a_crash_at_the_marks_is_told_in_the_next_tick() -> None:
+    _, agents = noting_agents()
+    pipeline = Pipeline(replace(agents, perception=Failing(agents.perception, "marks")), ROAD, HW)
+    assert pipeline.tick(TICK_US, [camera(TICK_US)], lane=0).crashes == {}
+    assert pipeline.tick(2 * TICK_US, [], lane=0).crashes == {"perception": "ZeroDivisionError: marks"}
+    assert pipeline.tick(3 * TICK_US, [], lane=0).crashes == {}
 
 
 def test_overruns_by_the_wall_are_real() -> None:

@@ -165,9 +165,37 @@ def test_an_ego_of_no_numbers_and_silence_give_no_detections() -> None:
 def test_the_same_sight_gives_the_same_bytes() -> None:
     given = sight(truth((CAR, 25.0, 0.0, 4.0), (PERSON, 30.0, 4.0, 1.0), weather=Weather(rain=0.5)))
     one, two = agent().step(given), agent().step(given)
-    assert one.lane is two.lane is None  # without a map there is nothing to hold marks against
-    arrays = [name for name in vars(one) if name not in ("t_us", "lane")]
+    assert agent().marks(given) is None  # without a map there is nothing to hold marks against
+    arrays = [name for name in vars(one) if name != "t_us"]
     assert all(np.array_equal(getattr(one, name), getattr(two, name), equal_nan=True) for name in arrays)
+
+
+@pytest.mark.parametrize("sensor", ["camera", "lidar"])
+def test_what_was_made_ahead_is_taken_up_to_the_bit(sensor: str) -> None:
+    given = sight(truth((CAR, 25.0, 0.0, 4.0), (PERSON, 30.0, 4.0, 1.0)))
+    perception = Perception(detector=agent()._detector, confidence=agent().confidence)
+    perception.ahead(getattr(given, sensor))
+    made = perception._told if sensor == "camera" else perception._swept
+    told, plain = perception.step(given), agent().step(given)
+    assert made is (perception._told if sensor == "camera" else perception._swept), "not made again"
+    assert all(np.array_equal(getattr(told, name), getattr(plain, name), equal_nan=True) for name in vars(plain))
+    # another reading with the same stamp is another reading: nothing of the first is left
+    other = getattr(sight(truth((CAR, 12.0, 0.0, 4.0))), sensor)
+    given = replace(given, **{sensor: other})
+    told, plain = perception.step(given), agent().step(given)
+    assert np.array_equal(told.xy_N2, plain.xy_N2)
+
+
+@pytest.mark.parametrize("sensor", ["camera", "lidar"])
+def test_garbage_ahead_is_refused_once_and_by_the_step(sensor: str) -> None:
+    perception = Perception(detector=agent()._detector, confidence=agent().confidence)
+    given = sight(truth((CAR, 25.0, 0.0, 4.0)))
+    array = {"camera": "image_HW", "lidar": "points_N4"}[sensor]
+    bad = replace(getattr(given, sensor), **{array: np.zeros((3, 3, 3))})
+    perception.ahead(bad)
+    assert perception.dropped == {}
+    perception.step(replace(given, **{sensor: bad}))
+    assert perception.dropped == {f"{sensor}:shape": 1}
 
 
 def test_fog_hides_a_far_car_from_lidar_and_camera_and_radar_still_tells_it() -> None:

@@ -87,7 +87,8 @@ def replay(path: Path) -> Compared:
         readings = [each for each in batch if not isinstance(each, Truth | Datagrams | Verdict)]
         air.arrived += [one for each in batch if isinstance(each, Datagrams) for one in each.datagrams]
         heard = radio.step(t_us)
-        tick = car.tick(t_us, readings, heard, radio.events)
+        car.arrive(readings)
+        tick = car.tick(t_us, heard, radio.events)
         if tick is not None:
             found.ticks += 1
             modes[tick.verdict.mode.name] += 1

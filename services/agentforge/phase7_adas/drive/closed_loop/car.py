@@ -35,12 +35,13 @@ class Car:
         self.pipeline = Pipeline(replace(agents, planning=self.heeding), road, SPECS.camera.shape, faults, clock)
         self._lane, self._handover_us = lane, began_us + HANDOVER_US
 
-    def tick(
-        self, t_us: int, readings: Iterable[Reading], heard: tuple[Neighbour, ...], events: Iterable[Event]
-    ) -> Tick | None:
+    def arrive(self, readings: Iterable[Reading]) -> None:
+        self.pipeline.arrive(readings)
+
+    def tick(self, t_us: int, heard: tuple[Neighbour, ...], events: Iterable[Event]) -> Tick | None:
         """None while the driver drives."""
         self.heeding.hear(events)
         if t_us <= self._handover_us:
-            self.pipeline.listen(t_us, readings, heard)
+            self.pipeline.listen(t_us, (), heard)
             return None
-        return self.pipeline.tick(t_us, readings, self._lane, heard)
+        return self.pipeline.tick(t_us, (), self._lane, heard)

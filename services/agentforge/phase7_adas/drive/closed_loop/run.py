@@ -9,6 +9,7 @@ import numpy as np
 
 from agentforge.kit.rng import Rng
 from agentforge.phase7_adas.drive.closed_loop.car import Car
+from agentforge.phase7_adas.drive.closed_loop.hazards import needed_mps2
 from agentforge.phase7_adas.drive.closed_loop.outcome import Outcome, judge
 from agentforge.phase7_adas.drive.closed_loop.reasons import reason_to_stop
 from agentforge.phase7_adas.drive.evidence.collector import Collector
@@ -56,20 +57,22 @@ def drive(
         world.step(command)
         truth = world.truth()
         metres += float(np.hypot(*(truth.ego_6[:2] - before)))
-        arrived += suite.read(truth)
+        came = suite.read(truth)
+        car.arrive(came)
+        arrived += came
         if world.t_us % TICK_US:
             continue
         heard = radio.listen(truth)
         if recorder is not None:
             for thing in (*arrived, truth, Datagrams(truth.t_us, tuple(radio.heard))):
                 recorder.write(thing)
-        tick = car.tick(world.t_us, arrived, heard, radio.agent.events)
+        tick = car.tick(world.t_us, heard, radio.agent.events)
         arrived = []
         if tick is None:
             command = by_hand(world)
             continue
         command = tick.verdict.command
-        collector.note(tick, truth, reason_to_stop(truth, world.road))
+        collector.note(tick, truth, reason_to_stop(truth, world.road), needed_mps2(truth, world.road))
         if recorder is not None:
             recorder.write(tick.verdict)
         if watch is not None:

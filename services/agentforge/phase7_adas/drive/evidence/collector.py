@@ -13,9 +13,9 @@ from agentforge.phase7_adas.drive.truth import ACCEL, EGO_ID, SPEED, Floats, Tru
 
 STAGES = tuple(each.name.removesuffix("_ms") for each in fields(StageTimes))
 """Columns of Collector.wall_ms: fusion, perception, prediction, planning, monitor, total."""
-FIGURES = ("speed", "accel", "nearest_m", "tracks", "refused", "off_m")
+FIGURES = ("speed", "accel", "nearest_m", "tracks", "refused", "off_m", "commanded", "needed")
 """Columns of Collector.figures. `off_m`: how far the ego is from where it believes to be, or NaN while it does not
-trust that."""
+trust that. `commanded`: the verdict's acceleration; `needed`: the deceleration that is needed by the truth."""
 BY_FACT = frozenset({"EGO_UNTRUSTED"})
 """Codes whose fact says what it is about: with another fact it is another fault."""
 
@@ -44,14 +44,16 @@ class Collector:
         self.faults: list[FaultSeen] = []
         self._open: set[tuple[str, str, str]] = set()
 
-    def note(self, tick: Tick, truth: Truth, reason: bool) -> None:
+    def note(self, tick: Tick, truth: Truth, reason: bool, needed_mps2: float) -> None:
         k = self.count
         self.t_us[k], self.mode[k], self.reason[k] = tick.t_us, tick.verdict.mode, reason
         self.wall_ms[k] = [getattr(tick.times, f"{stage}_ms") for stage in STAGES]
         refused = sum(tick.plan.refused.values()) if tick.plan is not None else 0
         tracks = len(tick.tracks.id_N) if tick.tracks is not None else 0
-        figures = (truth.ego_6[SPEED], truth.ego_6[ACCEL], nearest_m(truth), tracks, refused, _off_m(tick, truth))
-        self.figures[k] = figures
+        self.figures[k] = (
+            truth.ego_6[SPEED], truth.ego_6[ACCEL], nearest_m(truth), tracks, refused, _off_m(tick, truth),
+            tick.verdict.command.accel_mps2, needed_mps2,
+        )  # fmt: skip
         self.late += [(k, stage, ms) for stage, ms in sorted(tick.late_ms.items())]
         self.crashes += [(k, stage, what) for stage, what in sorted(tick.crashes.items())]
         now = {_key(one): one for one in tick.verdict.faults}

@@ -41,7 +41,9 @@ class Inbox:
         self._imu: list[ImuReading] = []
         self._gps: list[GpsReading] = []
 
-    def put(self, readings: Iterable[Reading]) -> None:
+    def put(self, readings: Iterable[Reading]) -> list[CameraReading | LidarReading]:
+        """Those of them, as they are held, that much can be made of before the next tick."""
+        looked_at: list[CameraReading | LidarReading] = []
         for one in readings:
             self.arrived_us[one.stamp.sensor] = one.stamp.arrived_us
             self.taken_us[one.stamp.sensor] = one.stamp.taken_us
@@ -49,14 +51,17 @@ class Inbox:
             match one:
                 case CameraReading():
                     self._camera = self._held(one)
+                    looked_at.append(self._camera)
                 case RadarReading():
                     self._radar = one
                 case LidarReading():
                     self._lidar = one
+                    looked_at.append(one)
                 case ImuReading():
                     self._imu.append(one)
                 case GpsReading():
                     self._gps.append(one)
+        return looked_at
 
     def _compare(self, one: Reading) -> None:
         """Noise makes two readings of a working sensor differ; where nothing is seen, nothing can repeat."""

@@ -3,10 +3,15 @@
 A stage that crashes or is late costs its result, never the tick: later stages go on with the last result moved on
 for at most half a second (`standins`), late detections join a later tick, prediction gives way when the rest of the
 budget is needed for planning; and the monitor is told of each.
+
+Stages are pipelined: readings are handed over as they come (`arrive`), and perception looks at pictures and
+sweeps then, between ticks, so that a tick begins with what needs all of them. What only the next tick needs, where
+marks on the road are, is found after the verdict.
 """
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +26,7 @@ from agentforge.phase7_adas.drive.agent import (
     PREDICTION_MS,
     TOTAL_MS,
     Agent,
+    Looks,
     Motion,
     Moving,
     Neighbour,
@@ -66,7 +72,7 @@ class Fuses(Protocol):
 @dataclass(frozen=True)
 class Agents:
     fusion: Fuses
-    perception: Agent[Sight, Detections]
+    perception: Looks
     prediction: Agent[Moving, Predictions]
     planning: Agent[Scene, Plan]
     monitor: Agent[Watched, Verdict]
@@ -122,15 +128,42 @@ class Pipeline:
         self._inbox = Inbox(image_hw)
         self._late = Late()
         self._lanes: tuple[LaneFix, ...] = ()
+        self._unread: Sight | None = None
+        """What was seen in the last tick, while nobody has looked for marks in it."""
+        self._crash: str | None = None
         self._ego: Ego | None = None
         self._tracks: Tracks | None = None
         self._mode = Mode.NORMAL
+        self._ahead_ms = 0.0
+
+    def arrive(self, readings: Iterable[Reading]) -> None:
+        """As they come. A reading that fails here is met again in the tick, and told there."""
+        began = time.perf_counter()
+        self._read_marks()
+        for one in self._inbox.put(readings):
+            with contextlib.suppress(Exception):
+                self._agents.perception.ahead(one)
+        self._ahead_ms += (time.perf_counter() - began) * 1e3
+
+    def _read_marks(self) -> None:
+        """For the next tick: fusion has spoken in the one that they were seen in. A crash is told there, too."""
+        sight, self._unread = self._unread, None
+        if sight is None:
+            return
+        try:
+            lane = self._agents.perception.marks(sight)
+        except Exception as fault:
+            self._crash = f"{type(fault).__name__}: {fault}"
+            return
+        self._lanes = () if lane is None else (lane,)
 
     def tick(
         self, t_us: int, readings: Iterable[Reading], lane: int, neighbours: tuple[Neighbour, ...] = ()
     ) -> Tick:
+        """`readings`: those that were not handed over before."""
         began, began_ms, notes = time.perf_counter(), self._clock.now_ms(), _Notes()
-        self._inbox.put(readings)
+        self._catch_up(readings, notes)
+        ahead_ms, self._ahead_ms = self._ahead_ms, 0.0
         ego = self._localised(t_us, notes)
         detections = self._perceived(t_us, ego, notes)
         tracks = self._tracked(t_us, ego, detections, neighbours, notes)
@@ -145,7 +178,7 @@ class Pipeline:
         )  # fmt: skip
         verdict = self._judged(t_us, watched, notes)
         self._mode = verdict.mode
-        times = _times(notes.wall_ms, (time.perf_counter() - began) * 1e3)
+        times = _times(notes.wall_ms, (time.perf_counter() - began) * 1e3, ahead_ms)
         return Tick(
             t_us, ego, detections, tracks, predictions, plan, verdict, times, notes.late_ms, notes.crashes,
             tuple(notes.standins),
@@ -154,10 +187,17 @@ class Pipeline:
     def listen(self, t_us: int, readings: Iterable[Reading], neighbours: tuple[Neighbour, ...] = ()) -> Ego | None:
         """A tick while somebody else drives: it finds out where it is and who is around, and plans nothing."""
         notes = _Notes()
-        self._inbox.put(readings)
+        self._catch_up(readings, notes)
         ego = self._localised(t_us, notes)
         self._tracked(t_us, ego, self._perceived(t_us, ego, notes), neighbours, notes)
         return ego
+
+    def _catch_up(self, readings: Iterable[Reading], notes: _Notes) -> None:
+        """Whoever hands readings over with the tick alone has all of the work in it."""
+        self._read_marks()
+        self._inbox.put(readings)
+        if self._crash is not None:
+            notes.crashes["perception"], self._crash = self._crash, None
 
     def _localised(self, t_us: int, notes: _Notes) -> Ego | None:
         ego = self._run(
@@ -172,11 +212,10 @@ class Pipeline:
         sight = self._inbox.sight()
         if ego is None or all(one is None for one in sight):
             return self._late.newest(t_us)
-        made = self._done(
-            "perception", t_us, self._agents.perception.step, Sight(t_us, ego, *sight, self.road), notes
-        )
-        if made.made is not None and made.made.lane is not None:
-            self._lanes = (made.made.lane,)  # for the next tick: fusion has spoken in this one
+        seen = Sight(t_us, ego, *sight, self.road)
+        made = self._done("perception", t_us, self._agents.perception.step, seen, notes)
+        if made.made is not None:
+            self._unread = seen
         if made.made is not None and "perception" in notes.late_ms:
             self._late.put(t_us + round(made.spent_ms * 1e3), made.made)
             return self._late.newest(t_us)
@@ -259,7 +298,7 @@ def _lost(t_us: int, last: Ego | None) -> Ego:
     return Ego(t_us, last.state_6, last.cov_66, False, (*last.reasons, "localisation gave nothing"))
 
 
-def _times(wall_ms: dict[str, float], total_ms: float) -> StageTimes:
+def _times(wall_ms: dict[str, float], total_ms: float, ahead_ms: float) -> StageTimes:
     nan = float("nan")
     return StageTimes(
         fusion_ms=wall_ms.get("fusion", nan),
@@ -268,4 +307,5 @@ def _times(wall_ms: dict[str, float], total_ms: float) -> StageTimes:
         planning_ms=wall_ms.get("planning", nan),
         monitor_ms=wall_ms.get("monitor", nan),
         total_ms=total_ms,
+        ahead_ms=ahead_ms,
     )

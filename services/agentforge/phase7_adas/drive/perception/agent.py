@@ -9,7 +9,7 @@ import numpy as np
 
 from agentforge.phase7_adas.drive.agent import PERCEPTION_MS, Sight
 from agentforge.phase7_adas.drive.messages import Detections, LaneFix, no_detections
-from agentforge.phase7_adas.drive.perception.checks import fault_of
+from agentforge.phase7_adas.drive.perception.checks import fault_of, payload_fault_of, time_fault_of
 from agentforge.phase7_adas.drive.perception.combine import (
     Evidence,
     Given,
@@ -18,10 +18,10 @@ from agentforge.phase7_adas.drive.perception.combine import (
     told_places,
 )
 from agentforge.phase7_adas.drive.perception.confidence import Confidence, load_confidence
-from agentforge.phase7_adas.drive.perception.detector import Detector
+from agentforge.phase7_adas.drive.perception.detector import Detector, Told
 from agentforge.phase7_adas.drive.perception.lidar import Clusters, clusters
 from agentforge.phase7_adas.drive.perception.marks import Marks
-from agentforge.phase7_adas.drive.perception.motion import compensated, turned
+from agentforge.phase7_adas.drive.perception.motion import columns, compensated, turned
 from agentforge.phase7_adas.drive.perception.radar import Echoes, echoes
 from agentforge.phase7_adas.drive.readings import CameraReading, LidarReading, RadarReading
 from agentforge.phase7_adas.drive.sensors.spec import SPECS, Specs
@@ -42,21 +42,29 @@ class Perception:
         self._detector = detector or Detector(spec=specs.camera)
         self.confidence = confidence or load_confidence()
         self._marks = Marks(specs.camera)
+        self._told: tuple[CameraReading, Told] | None = None
+        self._swept: tuple[LidarReading, Clusters] | None = None
+        """What was made ahead, and of which reading."""
         self.dropped: Counter[str] = Counter()
         """Readings that could not be used, by `sensor:why`."""
 
-    def step(self, given: Sight) -> Detections:
-        return replace(self._detections(given), lane=self._lane(given))
+    def ahead(self, reading: CameraReading | LidarReading) -> None:
+        if payload_fault_of(reading, self.specs.camera):
+            return  # the step refuses and counts it
+        if isinstance(reading, CameraReading):
+            self._told = reading, self._detector.tell(reading.image_HW)
+        else:
+            self._swept = reading, clusters(reading.points_N4, spec=self.specs.lidar)
 
-    def _lane(self, given: Sight) -> LaneFix | None:
+    def marks(self, given: Sight) -> LaneFix | None:
         """Of the picture alone; what can be used of it is asked again: the answer was counted already."""
         camera, ego = given.camera, np.asarray(given.ego.state_6, dtype=np.float64)
         if camera is None or given.road is None or not np.isfinite(ego).all():
             return None
-        usable = not fault_of(camera, given.t_us, self.specs.camera)
+        usable = not self._fault_of(camera, given.t_us)
         return self._marks.fix(camera, given.ego, given.road) if usable else None
 
-    def _detections(self, given: Sight) -> Detections:
+    def step(self, given: Sight) -> Detections:
         evidence = self.evidence(given)
         if evidence is None or len(evidence) == 0:
             return no_detections(given.t_us)
@@ -86,7 +94,7 @@ class Perception:
         ages = [
             0.0 if each is None else (given.t_us - each.stamp.taken_us) * 1e-6 for each in (camera, radar, lidar)
         ]
-        told = self._detector.tell(camera.image_HW) if isinstance(camera, CameraReading) else None
+        told = self._boxes(camera)
         mount = self.specs.camera.mount_x_m
         places = np.zeros((0, 2)) if told is None else told_places(told, mount, ego, ages[0])
         found = self._echoes(radar, ego, ages[1])
@@ -101,11 +109,23 @@ class Perception:
     ) -> CameraReading | RadarReading | LidarReading | None:
         if reading is None:
             return None
-        why = fault_of(reading, t_us, self.specs.camera)
+        why = self._fault_of(reading, t_us)
         if why:
             self.dropped[f"{reading.stamp.sensor}:{why}"] += 1
             return None
         return reading
+
+    def _fault_of(self, reading: CameraReading | RadarReading | LidarReading, t_us: int) -> str:
+        if any(done is not None and done[0] is reading for done in (self._told, self._swept)):
+            return time_fault_of(reading, t_us)  # its payload was good
+        return fault_of(reading, t_us, self.specs.camera)
+
+    def _boxes(self, reading: object) -> Told | None:
+        if not isinstance(reading, CameraReading):
+            return None
+        if self._told is None or self._told[0] is not reading:
+            self._told = reading, self._detector.tell(reading.image_HW)
+        return self._told[1]
 
     def _echoes(self, reading: object, ego: Floats, age_s: float) -> Echoes | None:
         if not isinstance(reading, RadarReading):
@@ -117,8 +137,10 @@ class Perception:
         """Boxes stand along their own axes, so middles move and axes turn."""
         if not isinstance(reading, LidarReading):
             return None
-        seen = clusters(reading.points_N4, spec=self.specs.lidar)
+        if self._swept is None or self._swept[0] is not reading:
+            self._swept = reading, clusters(reading.points_N4, spec=self.specs.lidar)
+        seen = self._swept[1]
         axes, xy = turned(seen.axes_N2, ego, age_s), compensated(seen.xy_N2, ego, age_s)
-        along = np.stack([(xy * axes).sum(axis=1), xy[:, 1] * axes[:, 0] - xy[:, 0] * axes[:, 1]], axis=1)
+        along = columns((xy * axes).sum(axis=1), xy[:, 1] * axes[:, 0] - xy[:, 0] * axes[:, 1])
         half = (seen.high_N2 - seen.low_N2) / 2
         return replace(seen, xy_N2=xy, axes_N2=axes, low_N2=along - half, high_N2=along + half)

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agentforge.phase7_adas.drive.perception.lidar import Clusters
+from agentforge.phase7_adas.drive.perception.motion import columns
 from agentforge.phase7_adas.drive.truth import Floats, Ints, Kind
 
 # length, width, height of a body of which little is seen
@@ -20,25 +21,24 @@ CAR_WIDE_M, LORRY_LONG_M = 2.3, 6.5
 """A vehicle that is shorter is no wider."""
 END_M = 1.3
 """A wider cluster may be a car's end; so may a cyclist who crosses, and is then told as a car by lidar alone."""
+# enumerations are slow to read in what runs every tick
+_VEHICLE, _CYCLIST, _PEDESTRIAN, _OBSTACLE = map(int, (Kind.VEHICLE, Kind.CYCLIST, Kind.PEDESTRIAN, Kind.OBSTACLE))
 
 
 def kinds_of(found: Clusters) -> Ints:
     """By size alone, where the camera says nothing."""
     extent = found.high_N2 - found.low_N2
     longest, top = extent.max(axis=1, initial=0.0), found.top_N
-    made: Ints = np.select(
-        [longest > END_M, (longest > 0.9) & (top > 1.15), (longest <= 0.9) & (top > 1.0)],
-        [Kind.VEHICLE, Kind.CYCLIST, Kind.PEDESTRIAN],
-        Kind.OBSTACLE,
-    ).astype(np.int64)
-    return made
+    high = np.where(longest > 0.9, top > 1.15, top > 1.0)
+    thin = np.where(longest > 0.9, _CYCLIST, _PEDESTRIAN)
+    return np.where(longest > END_M, _VEHICLE, np.where(high, thin, _OBSTACLE))
 
 
 def fits(found: Clusters, kind_N: Ints) -> NDArray[np.bool_]:
     """(kinds, clusters): whether the cluster is small enough for the kind; near by, large enough for a vehicle."""
     longest = (found.high_N2 - found.low_N2).max(axis=1, initial=0.0)
     near = np.hypot(found.xy_N2[:, 0], found.xy_N2[:, 1]) < GLIMPSE_WITHIN_M
-    vehicle = (kind_N == Kind.VEHICLE)[:, None]
+    vehicle = (kind_N == _VEHICLE)[:, None]
     good: NDArray[np.bool_] = (longest <= LONGEST_M[kind_N][:, None]) & ~(vehicle & near & (longest < GLIMPSE_M))
     return good
 
@@ -51,7 +51,7 @@ def within(
     along = np.abs(off[..., 0] * heading_N2[:, :1] + off[..., 1] * heading_N2[:, 1:])
     across = np.abs(off[..., 1] * heading_N2[:, :1] - off[..., 0] * heading_N2[:, 1:])
     inside = (along < size_N3[:, :1] / 2 + INSIDE_M) & (across < size_N3[:, 1:2] / 2 + INSIDE_M)
-    inside &= (kind_N == Kind.VEHICLE)[:, None] & (points_N[:, None] > points_N)
+    inside &= (kind_N == _VEHICLE)[:, None] & (points_N[:, None] > points_N)
     return np.asarray(inside.any(axis=0), dtype=np.bool_)
 
 
@@ -66,7 +66,7 @@ def completed(found: Clusters, kind_N: Ints, sensor_xy_2: Floats) -> tuple[Float
     first |= found.cut_N & ~small  # who passes by goes as the ego goes, whatever is left to be seen
     least = np.where(first[:, None], usual[:, [0, 1]], usual[:, [1, 0]])
     axes = found.axes_N2
-    own = np.stack([axes @ sensor_xy_2, axes[:, 0] * sensor_xy_2[1] - axes[:, 1] * sensor_xy_2[0]], axis=1)
+    own = columns(axes @ sensor_xy_2, axes[:, 0] * sensor_xy_2[1] - axes[:, 1] * sensor_xy_2[0])
     missing = np.maximum(least - extent, 0.0)
     side = np.where(own < found.low_N2, 1.0, np.where(own > found.high_N2, -1.0, 0.0))
     middle = (found.low_N2 + found.high_N2) / 2
@@ -76,22 +76,18 @@ def completed(found: Clusters, kind_N: Ints, sensor_xy_2: Floats) -> tuple[Float
     side[found.cut_N, 0], shows[found.cut_N, 0] = -1.0, True
     middle = middle + side * missing / 2 * shows
     wide = np.where(first, extent[:, 1], extent[:, 0])
-    merged = (kind_N == Kind.VEHICLE) & (wide > CAR_WIDE_M) & (extent.max(axis=1, initial=0.0) < LORRY_LONG_M)
+    merged = (kind_N == _VEHICLE) & (wide > CAR_WIDE_M) & (extent.max(axis=1, initial=0.0) < LORRY_LONG_M)
     beyond = np.where(merged, wide - usual[:, 1], 0.0)  # somebody stands at its far side
-    across = np.stack([~first, first], axis=1)
+    across = columns(~first, first)
     middle = middle - side * across * beyond[:, None] / 2
     extent = extent - across * beyond[:, None]
-    xy = np.stack(
-        [
-            middle[:, 0] * axes[:, 0] - middle[:, 1] * axes[:, 1],
-            middle[:, 0] * axes[:, 1] + middle[:, 1] * axes[:, 0],
-        ],
-        axis=1,
+    xy = columns(
+        middle[:, 0] * axes[:, 0] - middle[:, 1] * axes[:, 1], middle[:, 0] * axes[:, 1] + middle[:, 1] * axes[:, 0]
     )
     full = np.maximum(extent, least)
     length, width = np.where(first, full[:, 0], full[:, 1]), np.where(first, full[:, 1], full[:, 0])
-    heading = np.where(first[:, None], axes, np.stack([-axes[:, 1], axes[:, 0]], axis=1))
-    return xy, heading, np.stack([length, width, np.maximum(found.top_N, 0.3)], axis=1)
+    heading = np.where(first[:, None], axes, columns(-axes[:, 1], axes[:, 0]))
+    return xy, heading, columns(length, width, np.maximum(found.top_N, 0.3))
 
 
 def depths(away_N2: Floats, heading_N2: Floats, size_N3: Floats) -> Floats:

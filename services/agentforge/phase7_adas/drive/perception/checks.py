@@ -23,11 +23,18 @@ FARTHEST_M = 1000.0
 
 def fault_of(reading: CameraReading | RadarReading | LidarReading, t_us: int, spec: CameraSpec) -> str:
     """Why it cannot be used; empty if it can."""
+    return time_fault_of(reading, t_us) or payload_fault_of(reading, spec)
+
+
+def time_fault_of(reading: CameraReading | RadarReading | LidarReading, t_us: int) -> str:
     taken: Any = reading.stamp.taken_us
     if not isinstance(taken, (int, np.integer)):
         return "stamp"
-    if not -NEWEST_US <= t_us - int(taken) <= OLDEST_US:
-        return "time"
+    return "" if -NEWEST_US <= t_us - int(taken) <= OLDEST_US else "time"
+
+
+def payload_fault_of(reading: CameraReading | RadarReading | LidarReading, spec: CameraSpec) -> str:
+    """Whenever it is asked, the same."""
     if isinstance(reading, CameraReading):
         image: Any = reading.image_HW
         good = isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.shape == spec.shape

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
+from numpy.typing import NDArray
 
 from agentforge.phase7_adas.drive.messages import Source
 from agentforge.phase7_adas.drive.perception.boxes import (
@@ -21,7 +22,7 @@ from agentforge.phase7_adas.drive.perception.boxes import (
 from agentforge.phase7_adas.drive.perception.detector import HEAT_FLOOR, Told
 from agentforge.phase7_adas.drive.perception.lidar import Clusters
 from agentforge.phase7_adas.drive.perception.linking import NONE, camera_to_clusters, echoes_to_bodies
-from agentforge.phase7_adas.drive.perception.motion import compensated
+from agentforge.phase7_adas.drive.perception.motion import columns, compensated
 from agentforge.phase7_adas.drive.perception.radar import MOVES_MPS, Echoes, groups
 from agentforge.phase7_adas.drive.truth import Floats, Ints, Kind
 
@@ -86,7 +87,12 @@ class Evidence:
 
 # enumerations are slow to read in a loop that runs every tick
 _CAMERA, _RADAR, _LIDAR = int(Source.CAMERA), int(Source.RADAR), int(Source.LIDAR)
-_SNR, _RETURNS, _MOVES = int(Feature.SNR), int(Feature.RETURNS), int(Feature.MOVES)
+_VEHICLE, _OBSTACLE = int(Kind.VEHICLE), int(Kind.OBSTACLE)
+(
+    _ONE, _HEAT, _POINTS, _SNR, _FAR, _FAR_SQUARED, _BESIDE, _ROAD, _MOVES, _RETURNS, _TALL, _STRENGTH, _AGREES,
+    _DOUBLE,
+) = map(int, Feature)  # fmt: skip
+_FEATURES = len(Feature)
 STRONG_DB = 25.0
 """A return that stands still and is this strong is told as a vehicle."""
 NAIVE_LIDAR, NAIVE_RADAR = 0.7, 0.4
@@ -119,7 +125,7 @@ def combine(
     box = np.full(total, NONE, dtype=np.int64)  # of the camera, by body
     box[link[link != NONE]] = np.nonzero(link != NONE)[0]
     box[many:] = alone
-    made = _Building(total)
+    made = _Building(total, total + (len(given.radar) if given.radar is not None else 0))
     if given.lidar is not None and many:
         kind = kinds_of(given.lidar)
         if told is not None:
@@ -130,17 +136,17 @@ def combine(
             given.lidar, kind, np.array([lidar_x_m, 0.0])
         )
         made.sources[:many] = _LIDAR
-        lengthy = np.where(kind == Kind.VEHICLE, 0.5, 0.2)
-        whole = (kind == Kind.VEHICLE) & (shown_across(given.lidar, lidar_x_m) > END_M)
+        lengthy = np.where(kind == _VEHICLE, 0.5, 0.2)
+        whole = (kind == _VEHICLE) & (shown_across(given.lidar, lidar_x_m) > END_M)
         made.radial[:many], made.tangent[:many] = lengthy, np.where(whole, WHOLE_M, 0.15 + 0.3 * lengthy)
         made.doubtful[:many] = CUT_M * given.lidar.cut_N[:, None] * made.heading[:many]
         made.depth[:many] = depths(made.xy[:many] - [lidar_x_m, 0.0], made.heading[:many], made.size[:many])
         _tell_lidar(made, given.lidar, many)
         part = within(lidar_xy, made.xy[:many], made.heading[:many], made.size[:many], kind, given.lidar.points_N)
         # a person whom the camera shows there stands before the car; a second car in a car does not
-        made.part[:many] = part & ((box[:many] == NONE) | (kind == Kind.VEHICLE))
+        made.part[:many] = part & ((box[:many] == NONE) | (kind == _VEHICLE))
         # the last of a car at the edge of the view is no person
-        made.part[:many] |= given.lidar.cut_N & (kind != Kind.VEHICLE)
+        made.part[:many] |= given.lidar.cut_N & (kind != _VEHICLE)
     if told is not None:
         _tell_camera(made, told, camera_xy, box, many, eye)
     if given.radar is not None:
@@ -149,41 +155,58 @@ def combine(
 
 
 class _Building:
-    """Evidence under construction: arrays that each sensor writes into."""
+    """Evidence under construction: arrays that each sensor writes into, with room for more bodies."""
 
-    def __init__(self, many: int) -> None:
-        self.xy, self.size = np.zeros((many, 2)), np.zeros((many, 3))
-        self.heading, self.part = np.zeros((many, 2)), np.zeros(many, dtype=bool)
-        self.radial, self.tangent, self.depth = np.zeros(many), np.zeros(many), np.zeros(many)
-        self.kind, self.sources = np.zeros(many, dtype=np.int64), np.zeros(many, dtype=np.int64)
-        self.doubtful = np.zeros((many, 2))
-        self.rate, self.echo, self.ground = np.full(many, np.nan), np.full(many, np.nan), np.zeros(many)
-        self.features = np.zeros((many, len(Feature)))
-        self.doubt = np.ones(many)
+    xy: Floats
+    size: Floats
+    heading: Floats
+    part: NDArray[np.bool_]
+    radial: Floats
+    tangent: Floats
+    depth: Floats
+    kind: Ints
+    sources: Ints
+    doubtful: Floats
+    rate: Floats
+    echo: Floats
+    ground: Floats
+    features: Floats
+    doubt: Floats
 
-    def append(self, many: int) -> None:
-        fresh = _Building(many)
-        for name, value in vars(self).items():
-            setattr(self, name, np.concatenate([value, getattr(fresh, name)]))
+    def __init__(self, many: int, room: int) -> None:
+        flat = np.zeros((room, 4))
+        self._whole = {
+            "xy": np.zeros((room, 2)), "size": np.zeros((room, 3)), "heading": np.zeros((room, 2)),
+            "part": np.zeros(room, dtype=bool), "radial": flat[:, 0], "tangent": flat[:, 1], "depth": flat[:, 2],
+            "kind": np.zeros(room, dtype=np.int64), "sources": np.zeros(room, dtype=np.int64),
+            "doubtful": np.zeros((room, 2)), "rate": np.full(room, np.nan), "echo": np.full(room, np.nan),
+            "ground": flat[:, 3], "features": np.zeros((room, _FEATURES)), "doubt": np.ones(room),
+        }  # fmt: skip
+        self.show(many)
+
+    def show(self, many: int) -> None:
+        """So many bodies of those that there is room for."""
+        for name, whole in self._whole.items():
+            setattr(self, name, whole[:many])
 
 
 def _tell_lidar(made: _Building, found: Clusters, many: int) -> None:
     far = np.hypot(made.xy[:many, 0], made.xy[:many, 1])
-    made.features[:many, Feature.POINTS] = np.log(found.points_N) + 2.0 * np.log(np.maximum(far, 2.0) / 20.0)
-    made.features[:many, Feature.TALL] = found.top_N
-    made.features[:many, Feature.STRENGTH] = found.strength_N
+    made.features[:many, _POINTS] = np.log(found.points_N) + 2.0 * np.log(np.maximum(far, 2.0) / 20.0)
+    made.features[:many, _TALL] = found.top_N
+    made.features[:many, _STRENGTH] = found.strength_N
     made.doubt[:many] *= 1.0 - NAIVE_LIDAR
 
 
 def _tell_camera(made: _Building, told: Told, xy_N2: Floats, box: Ints, many: int, eye: Floats) -> None:
     has = np.nonzero(box != NONE)[0]
     heat = np.clip(told.heat_N[box[has]], HEAT_FLOOR, 1.0 - HEAT_FLOOR)
-    made.features[has, Feature.HEAT] = np.log(heat / (1.0 - heat))
+    made.features[has, _HEAT] = np.log(heat / (1.0 - heat))
     made.sources[has] |= _CAMERA
     made.doubt[has] *= 1.0 - heat
     both = has[has < many]
     seen = np.hypot(*(made.xy[both] - eye).T)
-    made.features[both, Feature.AGREES] = np.log(np.maximum(seen, 0.5) / told.far_N[box[both]]) ** 2
+    made.features[both, _AGREES] = np.log(np.maximum(seen, 0.5) / told.far_N[box[both]]) ** 2
     alone = np.arange(many, len(box))
     which = box[alone]
     made.xy[alone] = xy_N2[which]
@@ -204,9 +227,9 @@ def _tell_radar(made: _Building, found: Echoes, radar_x_m: float, many: int) -> 
     free = groups(found, np.nonzero(link == NONE)[0])
     for place, of in enumerate(free):
         link[of] = fresh + place
-    made.append(len(free))
+    made.show(fresh + len(free))
     order = np.lexsort((-found.snr_N, link))  # by body, strongest first
-    body, start, count = np.unique(link[order], return_index=True, return_counts=True)
+    body, start, count = _runs(link[order])
     best, ground = order[start], found.ground_N[order[start]]
     moves = np.abs(ground) > MOVES_MPS
     made.sources[body] |= _RADAR
@@ -218,17 +241,26 @@ def _tell_radar(made: _Building, found: Echoes, radar_x_m: float, many: int) -> 
     nearest = np.minimum.reduceat(found.range_N[order], start)
     azimuth = np.add.reduceat(found.azimuth_N[order], start) / count
     new = body >= fresh
-    made.kind[body[new]] = np.where(moves | (found.snr_N[best] > STRONG_DB), Kind.VEHICLE, Kind.OBSTACLE)[new]
+    made.kind[body[new]] = np.where(moves | (found.snr_N[best] > STRONG_DB), _VEHICLE, _OBSTACLE)[new]
     made.size[body[new]] = USUAL[made.kind[body[new]]]
     made.tangent[body[new]] = 0.012 * nearest[new] + 0.3
     placed, nearest = body[body >= many], nearest[body >= many]
     shown = np.arctan2(made.xy[placed, 1], made.xy[placed, 0] - radar_x_m)
     angle = np.where(placed >= fresh, azimuth[body >= many], shown)
-    vehicle = made.kind[placed] == Kind.VEHICLE
+    vehicle = made.kind[placed] == _VEHICLE
     made.depth[placed] = np.where(vehicle, made.size[placed, 0] / 2, 0.25)
     far = nearest + made.depth[placed]
-    made.xy[placed] = eye + far[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    made.xy[placed] = eye + far[:, None] * columns(np.cos(angle), np.sin(angle))
     made.radial[placed] = np.where(vehicle, 1.0, 0.4)
+
+
+def _runs(sorted_N: Ints) -> tuple[Ints, Ints, Ints]:
+    """Each number of a sorted row, where it begins, and how often it comes: np.unique sorts once more."""
+    begins = np.empty(len(sorted_N) + 1, dtype=bool)
+    begins[0] = begins[-1] = True
+    np.not_equal(sorted_N[1:], sorted_N[:-1], out=begins[1:-1])
+    edge = begins.nonzero()[0]
+    return sorted_N[edge[:-1]], edge[:-1], edge[1:] - edge[:-1]
 
 
 def _finished(made: _Building, given: Given, eye: Floats, camera_half_view: float) -> Evidence:
@@ -239,14 +271,14 @@ def _finished(made: _Building, given: Given, eye: Floats, camera_half_view: floa
     age = np.where(lidar, given.lidar_age_s, np.where(radar, given.radar_age_s, given.camera_age_s))
     # the way that it went since along the line of sight, if radar knows it
     xy = made.xy + los * np.where(radar, made.ground * age, 0.0)[:, None]
-    features[:, Feature.ONE] = 1.0
-    features[:, Feature.FAR] = far / 50.0
-    features[:, Feature.FAR_SQUARED] = (far / 50.0) ** 2
+    features[:, _ONE] = 1.0
+    features[:, _FAR] = far / 50.0
+    features[:, _FAR_SQUARED] = (far / 50.0) ** 2
     bearing = np.abs(np.arctan2(made.xy[:, 1] - eye[1], made.xy[:, 0] - eye[0]))
-    features[:, Feature.BESIDE] = bearing > camera_half_view
-    features[:, Feature.ROAD] = np.log1p(given.lidar.ground) / 8.0 if given.lidar is not None else 0.0
+    features[:, _BESIDE] = bearing > camera_half_view
+    features[:, _ROAD] = np.log1p(given.lidar.ground) / 8.0 if given.lidar is not None else 0.0
     naive = np.clip(1.0 - made.doubt, HEAT_FLOOR, 1.0 - HEAT_FLOOR)
-    features[:, Feature.DOUBLE] = _doubles(xy, naive)
+    features[:, _DOUBLE] = _doubles(xy, naive)
     spread = BODY_MPS * np.maximum(age, 0.0)
     radial, tangent = np.hypot(made.radial, np.where(radar, 0.1, spread)), np.hypot(made.tangent, 0.5 * spread)
     whole = np.nonzero(~made.part)[0]
@@ -281,12 +313,14 @@ def covariance(evidence: Evidence) -> Floats:
     along, across = evidence.radial_N**2, evidence.tangent_N**2
     shared = (along - across) * cos * sin
     one, two = along * cos**2 + across * sin**2, along * sin**2 + across * cos**2
-    told = np.stack([np.stack([one, shared], axis=1), np.stack([shared, two], axis=1)], axis=1)
+    told = np.empty((len(far), 2, 2))
+    told[:, 0, 0], told[:, 1, 1] = one, two
+    told[:, 0, 1] = told[:, 1, 0] = shared
     made: Floats = told + evidence.doubtful_N2[:, :, None] * evidence.doubtful_N2[:, None]
     return made
 
 
 def told_places(told: Told, eye_x_m: float, ego_6: Floats, seconds: float) -> Floats:
     """Where the camera's boxes stand in the ego's frame of now."""
-    xy = np.stack([eye_x_m + told.far_N * np.cos(told.bearing_N), told.far_N * np.sin(told.bearing_N)], axis=1)
+    xy = columns(eye_x_m + told.far_N * np.cos(told.bearing_N), told.far_N * np.sin(told.bearing_N))
     return compensated(xy, ego_6, seconds)

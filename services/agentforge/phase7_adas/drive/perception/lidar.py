@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from agentforge.phase7_adas.drive.perception.motion import columns
 from agentforge.phase7_adas.drive.sensors.spec import SPECS, LidarSpec
 from agentforge.phase7_adas.drive.truth import Floats, Ints
 
@@ -99,16 +100,12 @@ def _boxes(points: Floats, label: NDArray[np.intp], many: int, ground: int, edge
     cut = np.maximum.reduceat(edge_N[order], start)
     # the edge of the view cuts bodies askew, and the smallest box would lie along it
     best, every = np.where(cut, STRAIGHT, area.argmin(axis=0)), np.arange(many)
-    low = np.stack([sides[0][best, every], sides[2][best, every]], axis=1)
-    high = np.stack([sides[1][best, every], sides[3][best, every]], axis=1)
-    axes = np.stack([_COS[best], _SIN[best]], axis=1)
+    low = columns(sides[0][best, every], sides[2][best, every])
+    high = columns(sides[1][best, every], sides[3][best, every])
+    axes = columns(_COS[best], _SIN[best])
     middle = (low + high) / 2
-    xy_middle = np.stack(
-        [
-            middle[:, 0] * axes[:, 0] - middle[:, 1] * axes[:, 1],
-            middle[:, 0] * axes[:, 1] + middle[:, 1] * axes[:, 0],
-        ],
-        axis=1,
+    xy_middle = columns(
+        middle[:, 0] * axes[:, 0] - middle[:, 1] * axes[:, 1], middle[:, 0] * axes[:, 1] + middle[:, 1] * axes[:, 0]
     )
     top = np.maximum.reduceat(points[:, 2], start)
     strength = np.add.reduceat(points[:, 3], start) / count

@@ -57,6 +57,8 @@ def echoes_to_bodies(found: Echoes, xy_M2: Floats, size_M3: Floats, radial_M: Fl
     link[good] = best[good]
     # where only the camera told the distance, returns of several bodies in its direction may be gathered
     doubtful = np.nonzero(good & (radial_M[best] > DOUBTFUL_M))[0]
+    if len(doubtful) == 0:
+        return link
     order = doubtful[np.lexsort((cost[doubtful, best[doubtful]], best[doubtful]))]
     body, first = np.unique(best[order], return_index=True)
     place = np.zeros(len(xy_M2))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from agentforge.phase7_adas.drive.perception.motion import columns
 from agentforge.phase7_adas.drive.readings import AZIMUTH, RANGE, RANGE_RATE, SNR_DB
 from agentforge.phase7_adas.drive.sensors.spec import RadarSpec
 from agentforge.phase7_adas.drive.truth import SPEED, YAW_RATE, Floats, Ints
@@ -36,7 +37,7 @@ def echoes(returns_N4: Floats, ego_6: Floats, spec: RadarSpec) -> Echoes:
     far, azimuth, rate = returns_N4[:, RANGE], returns_N4[:, AZIMUTH], returns_N4[:, RANGE_RATE]
     cos, sin = np.cos(azimuth), np.sin(azimuth)
     own = ego_6[SPEED] * cos + ego_6[YAW_RATE] * spec.mount_x_m * sin
-    xy = np.stack([spec.mount_x_m + far * cos, far * sin], axis=1)
+    xy = columns(spec.mount_x_m + far * cos, far * sin)
     return Echoes(xy, far, azimuth, rate, rate + own, returns_N4[:, SNR_DB])
 
 

@@ -132,4 +132,7 @@ def _sideways(places: Places, target_N: Floats) -> Floats:
 
 
 def _unit(heading_N: Floats) -> Floats:
-    return np.stack([np.cos(heading_N), np.sin(heading_N)], axis=1)
+    made = np.empty((len(heading_N), 2))
+    np.cos(heading_N, out=made[:, 0])
+    np.sin(heading_N, out=made[:, 1])
+    return made

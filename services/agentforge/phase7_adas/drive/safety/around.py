@@ -59,7 +59,9 @@ class Surroundings:
         all_s, all_d = road.to_road(np.concatenate([ego_6[None, [X, Y]], mean[:, :2], way[:, :2]]))
         all_heading, count = road.heading(all_s), 1 + len(rows)
         s, d, heading = all_s[:count], all_d[:count], all_heading[:count]
-        way_T3 = np.stack([all_s[count:], all_d[count:], way[:, PLAN_HEADING] - all_heading[count:]], axis=1)
+        way_T3 = np.empty((len(way), 3))
+        way_T3[:, 0], way_T3[:, 1] = all_s[count:], all_d[count:]
+        way_T3[:, 2] = way[:, PLAN_HEADING] - all_heading[count:]
         turn = float(np.remainder(ego_6[HEADING] - heading[0] + np.pi, 2 * np.pi) - np.pi)
         cos, sin = np.cos(heading[1:]), np.sin(heading[1:])
         along = mean[:, VX] * cos + mean[:, VY] * sin
