@@ -38,7 +38,14 @@ _STATED = {
     "closed_loop/false_stops_per_hour": ("false stops", "1/h"),
     "closed_loop/needless_brakes_per_hour": ("needless hard braking", "1/h"),
     "closed_loop/minimal_risk_per_hour": ("the monitor takes over", "1/h"),
+    "closed_loop/minimal_risk_without_fault_per_hour": ("it takes over without an injected fault", "1/h"),
     "closed_loop/as_wanted": ("ends as is wanted", "1"),
+    "hazards/foreseen": ("hazards on the road for which it braked already as they began", "1"),
+    "hazards/reaction_p50_ms": ("a hazard's beginning to the command that brakes, median of the others", "ms"),
+    "hazards/reaction_p95_ms": ("likewise, 95th percentile", "ms"),
+    "hazards/reaction_p95_without_fault_ms": ("likewise, in drives without an injected fault", "ms"),
+    "hazards/reaction_ms": ("likewise, the slowest", "ms"),
+    "hazards/unanswered": ("hazards for which it never braked", "1"),
     "ego/off_m": ("farthest from where it trusts itself to be", "m"),
     "faults/noticed": ("noticed, of faults that the monitor has a word for, by that word", "1"),
     "faults/detected_p50_ms": ("injection to that word, median", "ms"),
@@ -46,9 +53,11 @@ _STATED = {
 }
 _ORDER = (
     "closed_loop/caused_collisions", "closed_loop/false_stops_per_hour", "closed_loop/needless_brakes_per_hour",
-    "closed_loop/minimal_risk_per_hour", "closed_loop/as_wanted", "ego/off_m", "faults/unsafe", "faults/noticed",
-    "faults/detected_p50_ms", "faults/false_alarms_per_hour", "faults/reacted_ms", "faults/unanswered",
-    "v2x/lies_believed",
+    "closed_loop/minimal_risk_per_hour", "closed_loop/minimal_risk_without_fault_per_hour", "closed_loop/as_wanted",
+    "hazards/foreseen", "hazards/reaction_p50_ms", "hazards/reaction_p95_ms",
+    "hazards/reaction_p95_without_fault_ms", "hazards/reaction_ms", "hazards/unanswered", "ego/off_m",
+    "faults/unsafe", "faults/noticed", "faults/detected_p50_ms", "faults/false_alarms_per_hour",
+    "faults/reacted_ms", "faults/unanswered", "v2x/lies_believed",
 )  # fmt: skip
 
 

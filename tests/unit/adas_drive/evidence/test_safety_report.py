@@ -18,6 +18,8 @@ SCENARIO = {
     "injected": [["camera", "blind"]], "wanted": "goes on", "as_wanted": 3, "collisions": 0, "caused": 0,
     "minimal_risk": 0, "false_stops": 0,
     "needless_brakes": 0, "hardest_brake_mps2": 3.25, "slowest_reaction_ms": None,
+    "hazards": 0, "hazards_foreseen": 0, "hazards_answered": 0, "hazards_passed": 0, "hazards_unanswered": 0,
+    "slowest_hazard_reaction_ms": None,
 }  # fmt: skip
 
 
@@ -88,3 +90,18 @@ def test_the_page_has_every_link_it_names_and_escapes_what_is_foreign() -> None:
     asked = set(re.findall(r'href="#([^"]+)"', text))
     assert asked <= there
     assert all(key in text for one in REQUIREMENTS for key in one.results)
+
+
+def test_the_page_tells_how_soon_it_braked_where_there_was_a_hazard() -> None:
+    assert "None in these drives." in page(made(CAUSED))
+    braked = {**SCENARIO, "hazards": 9, "hazards_foreseen": 3, "hazards_answered": 4, "hazards_passed": 2}
+    slowest = Result("hazards/reaction_p95_ms", 1234.5, "ms", 4, "how")
+    report = safety_report([slowest], [{**braked, "slowest_hazard_reaction_ms": 1337.0}], {})
+    assert report["scenarios"][0]["hazards_answered"] == 4
+    (asked,) = (one for one in report["requirements"] if slowest.key in one["results"])
+    assert asked["goals"]
+    assert slowest.key not in asked["not_measured"]
+    text = page(report)
+    assert "None in these drives." not in text
+    assert re.search(r">9</td>.*>3</td>.*>4</td>.*>2</td>.*>0</td>.*>1,337</td>", text)
+    assert "1,234" in text

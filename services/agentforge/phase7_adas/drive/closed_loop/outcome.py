@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from agentforge.phase7_adas.drive.closed_loop.hazards import hazards
 from agentforge.phase7_adas.drive.evidence.collector import Collector
 from agentforge.phase7_adas.drive.evidence.naming import first_named
 from agentforge.phase7_adas.drive.injected import FOR_EVER_US, InjectedFault
@@ -60,6 +61,16 @@ class Outcome:
     """Faults of the car itself, grave enough to degrade it, that were told while nothing had been injected."""
     off_m: float | None = None
     """The farthest that the ego was from where it believed to be, while it trusted itself."""
+    hazard_reactions_ms: list[float] = field(default_factory=list)
+    """From each hazard's beginning, by the truth, to the command that brakes (closed_loop.hazards); of those alone
+    that it answered and had not foreseen. A list: a tuple would not come back from JSON as one."""
+    hazards_foreseen: int = 0
+    hazards_passed: int = 0
+    hazards_unanswered: int = 0
+
+    @property
+    def hazards(self) -> int:
+        return len(self.hazard_reactions_ms) + self.hazards_foreseen + self.hazards_passed + self.hazards_unanswered
 
     @property
     def safe(self) -> bool:
@@ -72,7 +83,7 @@ def judge(
     count = collector.count
     mode, speed = collector.mode[:count], collector.column("speed")
     named, detected_us, reacted_us = reaction(scenario.faults, collector)
-    off_m = collector.column("off_m")
+    off_m, met = collector.column("off_m"), hazards(collector)
     return Outcome(
         scenario=scenario.name, seed=seed, seconds=count * TICK_US / 1e6, metres=metres,
         collisions=len(collisions), caused=sum(one.ego_caused for one in collisions),
@@ -84,6 +95,8 @@ def judge(
         needless_brakes=len(needless_brakes(collector)), late=len(collector.late), crashes=len(collector.crashes),
         named=named, alarms=alarms(scenario.faults, collector),
         off_m=None if np.isnan(off_m).all() else float(np.nanmax(off_m)),
+        hazard_reactions_ms=met.reactions_ms, hazards_foreseen=met.foreseen, hazards_passed=met.passed,
+        hazards_unanswered=met.unanswered,
     )  # fmt: skip
 
 

@@ -47,6 +47,7 @@ def page(report: Mapping[str, Any], strips: Mapping[str, Strip] | None = None) -
         _hazards(report["hazards"]),
         _goals(report["goals"]),
         _faults(report["faults"]),
+        _braking(report["scenarios"]),
         _sensors(report["sensors"]),
         _scenarios(report["scenarios"]),
         *_strips(strips or {}),
@@ -172,6 +173,24 @@ def _faults(rows: Sequence[Mapping[str, Any]]) -> str:
     return title + _table(heads, body, numbers={3, 4, 6, 7, 8, 9, 10, 11})
 
 
+def _braking(scenarios: Sequence[Mapping[str, Any]]) -> str:
+    title = "<h2>Hazards on the road, and how soon it braked</h2><p>Needs to brake, by the truth, that came up "
+    title += "suddenly or are beyond comfort. Times are from there to the command that brakes, of those answered: "
+    title += "what it foresaw, it braked for already. Gone: the need ended before it braked, or it steered.</p>"
+    body = [
+        [
+            _links([one["scenario"]]), f"{one['hazards']:,}", f"{one['hazards_foreseen']:,}",
+            f"{one['hazards_answered']:,}", f"{one['hazards_passed']:,}", f"{one['hazards_unanswered']:,}",
+            _number(one["slowest_hazard_reaction_ms"]),
+        ]
+        for one in scenarios if one["hazards"]
+    ]  # fmt: skip
+    if not body:
+        return f"{title}<p>None in these drives.</p>"
+    heads = ("scenario", "hazards", "foreseen", "answered", "gone", "never answered", "slowest ms")
+    return title + _table(heads, body, numbers={1, 2, 3, 4, 5, 6})
+
+
 def _sensors(rows: Sequence[Mapping[str, Any]]) -> str:
     body = (
         [
@@ -199,7 +218,8 @@ def _scenarios(rows: Sequence[Mapping[str, Any]]) -> str:
     )  # fmt: skip
     heads = (
         "scenario", "what happens", "drives", "wanted", "so it ended", "collisions caused", "monitor took over",
-        "false stops", "needless hard braking", "hardest brake m/s²", "slowest reaction ms",
+        "false stops", "needless hard braking", "hardest brake m/s²",
+        "slowest reaction to a fault, ms",
     )  # fmt: skip
     return "<h2>Scenarios</h2>" + _table(heads, body, numbers={2, 4, 5, 6, 7, 8, 9, 10})
 

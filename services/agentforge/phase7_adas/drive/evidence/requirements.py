@@ -21,7 +21,7 @@ REQUIREMENTS = (
     Requirement(
         "SR1", "Whoever is in the ego's way is seen in time, by the sensors together.", ("SG1", "SG5"),
         ("perception/false_negative_rate/pedestrian", "perception/false_negative_rate/vehicle",
-         "perception/confidence"),
+         "perception/confidence", "hazards/reaction_p95_ms", "hazards/unanswered"),
     ),
     Requirement(
         "SR2", "Tracks are where things are, and the ego is where it believes to be.", ("SG1", "SG4"),
