@@ -7,7 +7,7 @@ ASK ?= Q: 21 + 34 = A:
 PROTOS := $(sort $(wildcard proto/agentforge/v1/*.proto))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-slow test-postgres compose-test oracle check fix proto bench base-image images evidence clean
+.PHONY: help setup run test test-slow test-driving test-postgres compose-test oracle check fix proto bench base-image images evidence clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ test: setup ## Run the tests, but the slow ones
 
 test-slow: setup ## Run the slow tests only
 	$(BIN)/python -m pytest -m slow --timeout 3600
+
+test-driving: setup ## Drive 20 generated minutes (AGENTFORGE_DRIVE_1000=FOLDER: 1,000, goes on where it was ended)
+	$(BIN)/python -m pytest -m slow tests/unit/adas_drive/closed_loop/test_minutes.py
 
 test-postgres: setup ## Run the gateway's tests on a PostgreSQL server, which they start (Debian: postgresql)
 	AGENTFORGE_TEST_DATABASE=postgres $(BIN)/python -m pytest tests/unit/gateway tests/unit/registry tests/e2e/test_gateway_kills.py \
