@@ -29,9 +29,10 @@ class Agent(Protocol[Given, Made]):
 
 @dataclass(frozen=True)
 class Motion:
-    """Given to localisation (fusion's first half): what arrived since the last tick, oldest first."""
+    """Given to localisation (fusion's first half): what arrived and was not heard before, oldest first."""
 
     t_us: int
+    """Now."""
     imu: tuple[ImuReading, ...]
     gps: tuple[GpsReading, ...]
     lanes: tuple[LaneFix, ...] = ()

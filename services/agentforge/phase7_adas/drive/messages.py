@@ -176,7 +176,9 @@ class StageTimes:
     total_ms: float
     """From the tick's beginning to the verdict."""
     ahead_ms: float
-    """Before the tick: what was made of readings as they came, since the last one. Not in `total_ms`."""
+    """Before the tick: what perception made of readings as they came, since the last one. Not in `total_ms`."""
+    heard_ms: float
+    """Likewise by fusion."""
 
 
 def no_detections(t_us: int) -> Detections:

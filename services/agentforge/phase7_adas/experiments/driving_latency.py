@@ -14,7 +14,7 @@ _STAGES = {"fusion": 3.0, "perception": 5.0, "prediction": 8.0, "planning": 10.0
 _PARTS = {
     "within_aim": "ticks of at most 8 ms",
     "unforeseen": "ticks without time for a prediction: the last one is moved on",
-    "normal": "ticks that leave the mode NORMAL",
+    "normal": "ticks in the mode NORMAL",
 }
 
 
@@ -68,4 +68,7 @@ def _latency(results: Mapping[str, dict[str, Any]]) -> list[Row]:
                 at_most(name, ceiling, [numbers[f"{stage}_p99_ms"]["value"]], "ms", theirs=True, method=how)
             )
             found.append(stated("beyond its ceiling", [numbers[f"{stage}_overruns"]["value"]], "1"))
+            if f"{stage}_in_tick_p99_ms" in numbers:
+                in_tick = [numbers[f"{stage}_in_tick_p99_ms"]["value"]]
+                found.append(stated("of it in the tick, p99", in_tick, "ms"))
     return found

@@ -51,6 +51,23 @@ def test_a_jump_of_gps_does_not_move_it(metres: float) -> None:
     assert other[-1].trusted
 
 
+def test_heard_one_by_one_or_all_at_once_is_the_same() -> None:
+    """But for the heading that it begins with: that of the compass when the first fix comes."""
+    together, apart = EgoFilter(Counter()), EgoFilter(Counter())
+    one = follow(DRIVE, together, 11.0)
+    other = []
+    for t_us in range(50_000, 11_000_000, 50_000):
+        came = DRIVE.motion(t_us, t_us - 50_000)
+        for each in sorted((*came.imu, *came.gps), key=lambda reading: reading.stamp.arrived_us):
+            imu, gps = ((each,), ()) if isinstance(each, ImuReading) else ((), (each,))
+            apart.hear(Motion(each.stamp.arrived_us, imu, gps))
+        other.append(apart.step(Motion(t_us, (), ())))
+    assert [each.reasons for each in one] == [each.reasons for each in other]
+    off = np.abs([a.state_6 - b.state_6 for a, b in zip(one, other, strict=True)])
+    assert off.max() < 0.03
+    assert off[-20:].max() < 0.003
+
+
 def test_late_and_swapped_readings_end_where_ordered_ones_do() -> None:
     counts: Counter[str] = Counter()
     rng = np.random.default_rng(0)

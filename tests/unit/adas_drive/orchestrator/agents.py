@@ -10,7 +10,7 @@ import numpy as np
 from agentforge.phase7_adas.drive import agent, messages
 from agentforge.phase7_adas.drive.orchestrator.pipeline import Agents
 from agentforge.phase7_adas.drive.orchestrator.standins import straight_on
-from agentforge.phase7_adas.drive.readings import CameraReading, LidarReading, Stamp
+from agentforge.phase7_adas.drive.readings import CameraReading, ImuReading, LidarReading, Stamp
 
 HW = (4, 6)
 STOP = messages.Command(-5.0, 0.0)
@@ -18,6 +18,10 @@ STOP = messages.Command(-5.0, 0.0)
 
 def camera(t_us: int, value: int = 7) -> CameraReading:
     return CameraReading(Stamp("camera", t_us, t_us - 20_000, t_us), np.full(HW, value, dtype=np.uint8))
+
+
+def push(t_us: int) -> ImuReading:
+    return ImuReading(Stamp("imu", t_us, t_us - 1_000, t_us), *np.zeros((3, 3)))
 
 
 def one_track(t_us: int, x: float = 10.0, vx: float = 4.0) -> messages.Tracks:
@@ -46,6 +50,9 @@ class Noting:
 class Fusion:
     def __init__(self, noting: Noting) -> None:
         self._noting = noting
+
+    def hear(self, given: agent.Motion) -> None:
+        self._noting.note("heard", given)
 
     def localise(self, given: agent.Motion) -> messages.Ego:
         self._noting.note("motion", given)

@@ -9,7 +9,7 @@ from agentforge.phase7_adas.drive.messages import LaneFix, Mode
 from agentforge.phase7_adas.drive.orchestrator.clocks import WallClock
 from agentforge.phase7_adas.drive.orchestrator.pipeline import TICK_US, Pipeline
 from agentforge.phase7_adas.drive.road import Road
-from tests.unit.adas_drive.orchestrator.agents import HW, STOP, Failing, Noting, camera, noting_agents
+from tests.unit.adas_drive.orchestrator.agents import HW, STOP, Failing, Noting, camera, noting_agents, push
 
 pytestmark = pytest.mark.requirement("SR7")
 
@@ -150,6 +150,34 @@ def test_a_reading_that_nothing_can_be_made_of_ahead_costs_nothing_else() -> Non
     assert noting.last("sight").camera.image_HW.max() == 8
 
 
+def test_motion_is_heard_as_it_comes_one_by_one() -> None:
+    noting, pipeline = made()
+    pipeline.arrive([push(TICK_US - 3_000), camera(TICK_US - 2_000), push(TICK_US - 1_000)])
+    assert [(each.t_us, len(each.imu)) for each in noting.given["heard"]] == [
+        (TICK_US - 3_000, 1), (TICK_US - 1_000, 1),
+    ]  # fmt: skip
+    tick = pipeline.tick(TICK_US, [push(TICK_US)], lane=0)
+    assert [each.stamp.arrived_us for each in noting.last("motion").imu] == [TICK_US], "what was not heard before"
+    assert tick.times.heard_ms > 0
+    assert pipeline.tick(2 * TICK_US, [], lane=0).times.heard_ms == 0, "nothing came since"
+
+
+def test_what_came_while_a_driver_drove_is_not_in_the_first_ticks_time() -> None:
+    _, pipeline = made()
+    pipeline.arrive([push(TICK_US), camera(TICK_US)])
+    pipeline.listen(TICK_US, [])
+    first = pipeline.tick(2 * TICK_US, [], lane=0)
+    assert (first.times.ahead_ms, first.times.heard_ms) == (0.0, 0.0)
+
+
+def test_a_crash_at_hearing_is_told_in_the_next_tick() -> None:
+    _, agents = noting_agents()
+    pipeline = Pipeline(replace(agents, fusion=Failing(agents.fusion, "hear")), ROAD, HW)
+    pipeline.arrive([push(TICK_US)])
+    assert pipeline.tick(TICK_US, [], lane=0).crashes == {"fusion": "ZeroDivisionError: hear"}
+    assert pipeline.tick(2 * TICK_US, [], lane=0).crashes == {}
+
+
 @pytest.mark.parametrize("handed_over", [True, False])
 def test_marks_are_read_after_the_verdict_for_the_next_tick(handed_over: bool) -> None:
     noting, pipeline = made()
@@ -158,12 +186,13 @@ def test_marks_are_read_after_the_verdict_for_the_next_tick(handed_over: bool) -
     pipeline.tick(TICK_US, [camera(TICK_US)], lane=0)
     assert "marks" not in noting.given
     if handed_over:
-        pipeline.arrive([])
+        pipeline.arrive([push(TICK_US + 1_000)])
         assert noting.last("marks") is noting.last("sight")
     pipeline.tick(2 * TICK_US, [], lane=0)
-    assert noting.last("motion").lanes == (fix,)
+    assert noting.last("heard" if handed_over else "motion").lanes == (fix,)
+    pipeline.arrive([push(2 * TICK_US + 1_000)])
     pipeline.tick(3 * TICK_US, [], lane=0)
-    assert noting.last("motion").lanes == (), "once"
+    assert noting.last("heard").lanes == noting.last("motion").lanes == (), "once"
     assert len(noting.given["marks"]) == 1
 
 

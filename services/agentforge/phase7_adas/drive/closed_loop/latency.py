@@ -5,7 +5,7 @@ new pipeline. Deadlines are kept by the wall, so an overrun has its real consequ
 
 Readings are handed over as they came, by their own stamps. What is made of one that came just before a tick, or
 while the last tick still ran, keeps this one waiting, and that is in its total; what was made before is not, but
-perception is told with it, and `work` is everything.
+fusion and perception are told with it, and `work` is everything.
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ BARS_MS = {
 DRIVEN = ("traffic_flows", "parked_row", "stop_and_go", "group_crosses", "oncoming_stream", "motorway_flow")
 SECONDS = 10.0
 COLUMNS = (
-    "fusion", "perception", "perception_in_tick", "prediction", "planning", "monitor", "waited", "total", "work",
+    "fusion", "fusion_in_tick", "perception", "perception_in_tick", "prediction", "planning", "monitor", "waited",
+    "total", "work",
 )  # fmt: skip
 UNFORESEEN = "predictions moved on"
 
@@ -116,7 +117,8 @@ def drive_again(segments: Sequence[Segment], ticks: int) -> Latencies:
 def _columns(tick: Tick, waited_ms: float) -> dict[str, float]:
     times = tick.times
     return {
-        "fusion": times.fusion_ms,
+        "fusion": times.fusion_ms + times.heard_ms,
+        "fusion_in_tick": times.fusion_ms,
         "perception": times.perception_ms + times.ahead_ms,
         "perception_in_tick": times.perception_ms,
         "prediction": times.prediction_ms,
@@ -124,7 +126,7 @@ def _columns(tick: Tick, waited_ms: float) -> dict[str, float]:
         "monitor": times.monitor_ms,
         "waited": waited_ms,
         "total": times.total_ms + waited_ms,
-        "work": times.total_ms + times.ahead_ms,
+        "work": times.total_ms + times.ahead_ms + times.heard_ms,
     }
 
 
@@ -188,7 +190,7 @@ def results(found: Latencies, label: str) -> list[Result]:
     for name, part, what in (
         ("within_aim", float((total <= TOTAL_AIM_MS).mean()), f"ticks of at most {TOTAL_AIM_MS:g} ms"),
         ("unforeseen", found.answers.get(UNFORESEEN, 0) / ticks, "ticks that had no time left for a prediction"),
-        ("normal", found.modes.get("NORMAL", 0) / ticks, "ticks whose verdict leaves the mode NORMAL"),
+        ("normal", found.modes.get("NORMAL", 0) / ticks, "ticks in the mode NORMAL"),
     ):
         made.append(Result(f"latency/{label}/{name}", part, "1", ticks, what))
     return made

@@ -30,6 +30,9 @@ class Fusion:
         self.bank = Bank(self.counts, across_part)
         self.hearsay = Hearsay(self.counts)
 
+    def hear(self, motion: Motion) -> None:
+        self.ego.hear(motion)
+
     def localise(self, motion: Motion) -> Ego:
         return self.ego.step(motion)
 

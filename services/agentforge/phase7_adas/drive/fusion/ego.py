@@ -90,13 +90,16 @@ class EgoFilter:
         self._lean = 0.0
 
     def step(self, motion: Motion) -> Ego:
+        self.hear(motion)
+        return self._ego(motion.t_us)
+
+    def hear(self, motion: Motion) -> None:
         first = self._put_in(motion)
         if not self._started:
             first = self._start()
         if self._started:
             self._redo(first)
             self._forget(motion.t_us)
-        return self._ego(motion.t_us)
 
     def _put_in(self, motion: Motion) -> int:
         """Where the earliest new event stands."""

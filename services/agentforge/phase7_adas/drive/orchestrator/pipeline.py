@@ -4,9 +4,9 @@ A stage that crashes or is late costs its result, never the tick: later stages g
 for at most half a second (`standins`), late detections join a later tick, prediction gives way when the rest of the
 budget is needed for planning; and the monitor is told of each.
 
-Stages are pipelined: readings are handed over as they come (`arrive`), and perception looks at pictures and
-sweeps then, between ticks, so that a tick begins with what needs all of them. What only the next tick needs, where
-marks on the road are, is found after the verdict.
+Stages are pipelined: readings are handed over as they come (`arrive`), and then, between ticks, perception looks
+at pictures and sweeps, and fusion hears of the ego's motion, so that a tick begins with what needs all of it. What
+only the next tick needs, where marks on the road are, is found after the verdict.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ from agentforge.phase7_adas.drive.orchestrator.inbox import Inbox
 from agentforge.phase7_adas.drive.orchestrator.late import Late
 from agentforge.phase7_adas.drive.orchestrator.stage import Done, Stage
 from agentforge.phase7_adas.drive.orchestrator.standins import moved_on, straight_on
-from agentforge.phase7_adas.drive.readings import Reading
+from agentforge.phase7_adas.drive.readings import CameraReading, LidarReading, Reading
 from agentforge.phase7_adas.drive.road import Road
 
 TICK_US = 50_000
@@ -64,6 +64,9 @@ Made = TypeVar("Made")
 
 
 class Fuses(Protocol):
+    def hear(self, given: Motion) -> None:
+        """As it comes, before the tick. `localise` is given what was not heard before."""
+
     def localise(self, given: Motion) -> Ego: ...
 
     def track(self, given: Seen) -> Tracks: ...
@@ -130,20 +133,39 @@ class Pipeline:
         self._lanes: tuple[LaneFix, ...] = ()
         self._unread: Sight | None = None
         """What was seen in the last tick, while nobody has looked for marks in it."""
-        self._crash: str | None = None
+        self._crashes: dict[str, str] = {}
+        """Of what was done between ticks; told in the next one."""
         self._ego: Ego | None = None
         self._tracks: Tracks | None = None
         self._mode = Mode.NORMAL
-        self._ahead_ms = 0.0
+        self._ahead_ms = self._heard_ms = 0.0
 
     def arrive(self, readings: Iterable[Reading]) -> None:
-        """As they come. A reading that fails here is met again in the tick, and told there."""
+        """As they come, one by one: the same in whatever batches they are handed over. What perception fails at
+        here it meets again in the tick, and it is told there."""
+        self._look(())
+        for one in readings:
+            self._look(self._inbox.put((one,)))
+            self._hear(one.stamp.arrived_us)
+
+    def _look(self, readings: Iterable[CameraReading | LidarReading]) -> None:
         began = time.perf_counter()
         self._read_marks()
-        for one in self._inbox.put(readings):
+        for one in readings:
             with contextlib.suppress(Exception):
                 self._agents.perception.ahead(one)
         self._ahead_ms += (time.perf_counter() - began) * 1e3
+
+    def _hear(self, now_us: int) -> None:
+        (imu, gps), lanes = self._inbox.motion(), self._lanes
+        if not (imu or gps or lanes):
+            return
+        began, self._lanes = time.perf_counter(), ()
+        try:
+            self._agents.fusion.hear(Motion(now_us, imu, gps, lanes))
+        except Exception as fault:
+            self._crashes["fusion"] = f"{type(fault).__name__}: {fault}"
+        self._heard_ms += (time.perf_counter() - began) * 1e3
 
     def _read_marks(self) -> None:
         """For the next tick: fusion has spoken in the one that they were seen in. A crash is told there, too."""
@@ -153,7 +175,7 @@ class Pipeline:
         try:
             lane = self._agents.perception.marks(sight)
         except Exception as fault:
-            self._crash = f"{type(fault).__name__}: {fault}"
+            self._crashes["perception"] = f"{type(fault).__name__}: {fault}"
             return
         self._lanes = () if lane is None else (lane,)
 
@@ -162,8 +184,7 @@ class Pipeline:
     ) -> Tick:
         """`readings`: those that were not handed over before."""
         began, began_ms, notes = time.perf_counter(), self._clock.now_ms(), _Notes()
-        self._catch_up(readings, notes)
-        ahead_ms, self._ahead_ms = self._ahead_ms, 0.0
+        before_ms = self._catch_up(readings, notes)
         ego = self._localised(t_us, notes)
         detections = self._perceived(t_us, ego, notes)
         tracks = self._tracked(t_us, ego, detections, neighbours, notes)
@@ -178,7 +199,7 @@ class Pipeline:
         )  # fmt: skip
         verdict = self._judged(t_us, watched, notes)
         self._mode = verdict.mode
-        times = _times(notes.wall_ms, (time.perf_counter() - began) * 1e3, ahead_ms)
+        times = _times(notes.wall_ms, (time.perf_counter() - began) * 1e3, *before_ms)
         return Tick(
             t_us, ego, detections, tracks, predictions, plan, verdict, times, notes.late_ms, notes.crashes,
             tuple(notes.standins),
@@ -192,12 +213,15 @@ class Pipeline:
         self._tracked(t_us, ego, self._perceived(t_us, ego, notes), neighbours, notes)
         return ego
 
-    def _catch_up(self, readings: Iterable[Reading], notes: _Notes) -> None:
-        """Whoever hands readings over with the tick alone has all of the work in it."""
+    def _catch_up(self, readings: Iterable[Reading], notes: _Notes) -> tuple[float, float]:
+        """What perception and fusion took since the last tick, ms. Whoever hands readings over with the tick alone
+        has all of the work in it."""
         self._read_marks()
         self._inbox.put(readings)
-        if self._crash is not None:
-            notes.crashes["perception"], self._crash = self._crash, None
+        notes.crashes.update(self._crashes)
+        self._crashes.clear()
+        before_ms, self._ahead_ms, self._heard_ms = (self._ahead_ms, self._heard_ms), 0.0, 0.0
+        return before_ms
 
     def _localised(self, t_us: int, notes: _Notes) -> Ego | None:
         ego = self._run(
@@ -298,7 +322,7 @@ def _lost(t_us: int, last: Ego | None) -> Ego:
     return Ego(t_us, last.state_6, last.cov_66, False, (*last.reasons, "localisation gave nothing"))
 
 
-def _times(wall_ms: dict[str, float], total_ms: float, ahead_ms: float) -> StageTimes:
+def _times(wall_ms: dict[str, float], total_ms: float, ahead_ms: float, heard_ms: float) -> StageTimes:
     nan = float("nan")
     return StageTimes(
         fusion_ms=wall_ms.get("fusion", nan),
@@ -308,4 +332,5 @@ def _times(wall_ms: dict[str, float], total_ms: float, ahead_ms: float) -> Stage
         monitor_ms=wall_ms.get("monitor", nan),
         total_ms=total_ms,
         ahead_ms=ahead_ms,
+        heard_ms=heard_ms,
     )
