@@ -69,17 +69,14 @@ class Perception:
         if evidence is None or len(evidence) == 0:
             return no_detections(given.t_us)
         confidence = self.confidence.of(evidence)
-        kept = np.nonzero(confidence >= LEAST_CONFIDENCE)[0]
-        factor = self.confidence.spread_82[evidence.sources_N & 7]
-        spread = replace(
-            evidence,
-            radial_N=evidence.radial_N * factor[:, 0],
-            tangent_N=evidence.tangent_N * factor[:, 1],
-        )
+        kept = (confidence >= LEAST_CONFIDENCE).nonzero()[0]
+        xy_N2, sources_N = evidence.xy_N2.take(kept, axis=0), evidence.sources_N[kept]
+        factor_N2 = self.confidence.spread_82.take(sources_N & 7, axis=0)
+        radial_N, tangent_N = evidence.radial_N[kept] * factor_N2[:, 0], evidence.tangent_N[kept] * factor_N2[:, 1]
         return Detections(
-            given.t_us, evidence.xy_N2[kept], covariance(spread)[kept], evidence.size_N3[kept],
-            evidence.kind_N[kept], confidence[kept], evidence.rate_N[kept], evidence.sources_N[kept],
-            evidence.depth_N[kept], evidence.echo_N[kept],
+            given.t_us, xy_N2, covariance(xy_N2, radial_N, tangent_N, evidence.doubtful_N2.take(kept, axis=0)),
+            evidence.size_N3.take(kept, axis=0), evidence.kind_N[kept], confidence[kept], evidence.rate_N[kept],
+            sources_N, evidence.depth_N[kept], evidence.echo_N[kept],
         )  # fmt: skip
 
     def evidence(self, given: Sight) -> Evidence | None:
@@ -141,6 +138,7 @@ class Perception:
             self._swept = reading, clusters(reading.points_N4, spec=self.specs.lidar)
         seen = self._swept[1]
         axes, xy = turned(seen.axes_N2, ego, age_s), compensated(seen.xy_N2, ego, age_s)
-        along = columns((xy * axes).sum(axis=1), xy[:, 1] * axes[:, 0] - xy[:, 0] * axes[:, 1])
-        half = (seen.high_N2 - seen.low_N2) / 2
+        x, y, axis_x, axis_y = xy[:, 0], xy[:, 1], axes[:, 0], axes[:, 1]
+        along = columns(x * axis_x + y * axis_y, y * axis_x - x * axis_y)
+        half = seen.extent_N2 / 2
         return replace(seen, xy_N2=xy, axes_N2=axes, low_N2=along - half, high_N2=along + half)

@@ -27,8 +27,7 @@ _VEHICLE, _CYCLIST, _PEDESTRIAN, _OBSTACLE = map(int, (Kind.VEHICLE, Kind.CYCLIS
 
 def kinds_of(found: Clusters) -> Ints:
     """By size alone, where the camera says nothing."""
-    extent = found.high_N2 - found.low_N2
-    longest, top = extent.max(axis=1, initial=0.0), found.top_N
+    longest, top = found.longest_N, found.top_N
     high = np.where(longest > 0.9, top > 1.15, top > 1.0)
     thin = np.where(longest > 0.9, _CYCLIST, _PEDESTRIAN)
     return np.where(longest > END_M, _VEHICLE, np.where(high, thin, _OBSTACLE))
@@ -36,7 +35,7 @@ def kinds_of(found: Clusters) -> Ints:
 
 def fits(found: Clusters, kind_N: Ints) -> NDArray[np.bool_]:
     """(kinds, clusters): whether the cluster is small enough for the kind; near by, large enough for a vehicle."""
-    longest = (found.high_N2 - found.low_N2).max(axis=1, initial=0.0)
+    longest = found.longest_N
     near = np.hypot(found.xy_N2[:, 0], found.xy_N2[:, 1]) < GLIMPSE_WITHIN_M
     vehicle = (kind_N == _VEHICLE)[:, None]
     good: NDArray[np.bool_] = (longest <= LONGEST_M[kind_N][:, None]) & ~(vehicle & near & (longest < GLIMPSE_M))
@@ -47,9 +46,9 @@ def within(
     shown_N2: Floats, xy_N2: Floats, heading_N2: Floats, size_N3: Floats, kind_N: Ints, points_N: Ints
 ) -> NDArray[np.bool_]:
     """Clusters whose points are about a place in the box of a vehicle with more points: parts that fell apart."""
-    off = shown_N2[None] - xy_N2[:, None]  # box, cluster
-    along = np.abs(off[..., 0] * heading_N2[:, :1] + off[..., 1] * heading_N2[:, 1:])
-    across = np.abs(off[..., 1] * heading_N2[:, :1] - off[..., 0] * heading_N2[:, 1:])
+    off_x, off_y = shown_N2[:, 0] - xy_N2[:, :1], shown_N2[:, 1] - xy_N2[:, 1:]  # box, cluster
+    along = np.abs(off_x * heading_N2[:, :1] + off_y * heading_N2[:, 1:])
+    across = np.abs(off_y * heading_N2[:, :1] - off_x * heading_N2[:, 1:])
     inside = (along < size_N3[:, :1] / 2 + INSIDE_M) & (across < size_N3[:, 1:2] / 2 + INSIDE_M)
     inside &= (kind_N == _VEHICLE)[:, None] & (points_N[:, None] > points_N)
     return np.asarray(inside.any(axis=0), dtype=np.bool_)
@@ -57,14 +56,12 @@ def within(
 
 def completed(found: Clusters, kind_N: Ints, sensor_xy_2: Floats) -> tuple[Floats, Floats, Floats]:
     """Middle, direction of the length, and size: sides that are seen stay, the others move away from the sensor."""
-    extent = found.high_N2 - found.low_N2
-    usual = USUAL[kind_N]
+    extent, longest, usual = found.extent_N2, found.longest_N, USUAL[kind_N]
     # which of the two axes is the length: the one that is longer than any width, or the one that is hidden
-    first = np.where(extent.max(axis=1, initial=0.0) > WALL_M, extent[:, 0] >= extent[:, 1], True)
     small = usual[:, 0] < WALL_M
-    first = np.where(small, extent[:, 0] >= extent[:, 1], first)
+    first = (extent[:, 0] >= extent[:, 1]) | ~(small | (longest > WALL_M))
     first |= found.cut_N & ~small  # who passes by goes as the ego goes, whatever is left to be seen
-    least = np.where(first[:, None], usual[:, [0, 1]], usual[:, [1, 0]])
+    least = np.where(first[:, None], usual[:, :2], usual[:, 1::-1])
     axes = found.axes_N2
     own = columns(axes @ sensor_xy_2, axes[:, 0] * sensor_xy_2[1] - axes[:, 1] * sensor_xy_2[0])
     missing = np.maximum(least - extent, 0.0)
@@ -76,7 +73,7 @@ def completed(found: Clusters, kind_N: Ints, sensor_xy_2: Floats) -> tuple[Float
     side[found.cut_N, 0], shows[found.cut_N, 0] = -1.0, True
     middle = middle + side * missing / 2 * shows
     wide = np.where(first, extent[:, 1], extent[:, 0])
-    merged = (kind_N == _VEHICLE) & (wide > CAR_WIDE_M) & (extent.max(axis=1, initial=0.0) < LORRY_LONG_M)
+    merged = (kind_N == _VEHICLE) & (wide > CAR_WIDE_M) & (longest < LORRY_LONG_M)
     beyond = np.where(merged, wide - usual[:, 1], 0.0)  # somebody stands at its far side
     across = columns(~first, first)
     middle = middle - side * across * beyond[:, None] / 2
@@ -105,6 +102,6 @@ def shown_across(found: Clusters, sensor_x_m: float) -> Floats:
     sight = away / np.maximum(np.hypot(away[:, 0], away[:, 1]), 0.1)[:, None]
     along = np.abs((sight * found.axes_N2).sum(axis=1))
     across = np.abs(sight[:, 1] * found.axes_N2[:, 0] - sight[:, 0] * found.axes_N2[:, 1])
-    extent = found.high_N2 - found.low_N2
+    extent = found.extent_N2
     made: Floats = across * extent[:, 0] + along * extent[:, 1]
     return made

@@ -21,7 +21,7 @@ from agentforge.phase7_adas.drive.perception.boxes import (
 )
 from agentforge.phase7_adas.drive.perception.detector import HEAT_FLOOR, Told
 from agentforge.phase7_adas.drive.perception.lidar import Clusters
-from agentforge.phase7_adas.drive.perception.linking import NONE, camera_to_clusters, echoes_to_bodies
+from agentforge.phase7_adas.drive.perception.linking import NONE, camera_to_clusters, echoes_to_bodies, runs
 from agentforge.phase7_adas.drive.perception.motion import columns, compensated
 from agentforge.phase7_adas.drive.perception.radar import MOVES_MPS, Echoes, groups
 from agentforge.phase7_adas.drive.truth import Floats, Ints, Kind
@@ -109,44 +109,29 @@ def combine(
     given: Given, camera_x_m: float, lidar_x_m: float, radar_x_m: float, camera_half_view: float
 ) -> Evidence:
     eye = np.array([camera_x_m, 0.0])
-    lidar_xy = given.lidar.xy_N2 if given.lidar is not None else np.zeros((0, 2))
-    camera_xy, many = given.camera_xy_N2, len(lidar_xy)
-    away = camera_xy - eye
-    told = given.camera
+    told, lidar, camera_xy = given.camera, given.lidar, given.camera_xy_N2
+    lidar_xy = lidar.xy_N2 if lidar is not None else np.zeros((0, 2))
+    many, away = len(lidar_xy), camera_xy - eye
     half = told.half_angle_N if told is not None else np.zeros(0)
     far = np.hypot(away[:, 0], away[:, 1])
     bearing = np.arctan2(away[:, 1], away[:, 0])
     may = np.zeros((len(half), many), dtype=bool)
-    if told is not None and given.lidar is not None:
-        may = fits(given.lidar, told.kind_N)
+    if told is not None and lidar is not None:
+        may = fits(lidar, told.kind_N)
     link = camera_to_clusters(bearing, half, far, lidar_xy, eye, may)
-    alone = np.nonzero(link == NONE)[0]
+    linked = link != NONE
+    paired, alone = linked.nonzero()[0], (~linked).nonzero()[0]
     total = many + len(alone)
     box = np.full(total, NONE, dtype=np.int64)  # of the camera, by body
-    box[link[link != NONE]] = np.nonzero(link != NONE)[0]
+    box[link[paired]] = paired
     box[many:] = alone
     made = _Building(total, total + (len(given.radar) if given.radar is not None else 0))
-    if given.lidar is not None and many:
-        kind = kinds_of(given.lidar)
+    if lidar is not None and many:
+        kind = kinds_of(lidar)
         if told is not None:
-            shown = np.nonzero(box[:many] != NONE)[0]
+            shown = (box[:many] != NONE).nonzero()[0]
             kind[shown] = told.kind_N[box[shown]]
-        made.kind[:many] = kind
-        made.xy[:many], made.heading[:many], made.size[:many] = completed(
-            given.lidar, kind, np.array([lidar_x_m, 0.0])
-        )
-        made.sources[:many] = _LIDAR
-        lengthy = np.where(kind == _VEHICLE, 0.5, 0.2)
-        whole = (kind == _VEHICLE) & (shown_across(given.lidar, lidar_x_m) > END_M)
-        made.radial[:many], made.tangent[:many] = lengthy, np.where(whole, WHOLE_M, 0.15 + 0.3 * lengthy)
-        made.doubtful[:many] = CUT_M * given.lidar.cut_N[:, None] * made.heading[:many]
-        made.depth[:many] = depths(made.xy[:many] - [lidar_x_m, 0.0], made.heading[:many], made.size[:many])
-        _tell_lidar(made, given.lidar, many)
-        part = within(lidar_xy, made.xy[:many], made.heading[:many], made.size[:many], kind, given.lidar.points_N)
-        # a person whom the camera shows there stands before the car; a second car in a car does not
-        made.part[:many] = part & ((box[:many] == NONE) | (kind == _VEHICLE))
-        # the last of a car at the edge of the view is no person
-        made.part[:many] |= given.lidar.cut_N & (kind != _VEHICLE)
+        _tell_lidar(made, lidar, kind, box[:many] == NONE, lidar_x_m)
     if told is not None:
         _tell_camera(made, told, camera_xy, box, many, eye)
     if given.radar is not None:
@@ -174,13 +159,13 @@ class _Building:
     doubt: Floats
 
     def __init__(self, many: int, room: int) -> None:
-        flat = np.zeros((room, 4))
+        flat, pairs = np.zeros((4, room)), np.zeros((3, room, 2))
+        whole, unknown = np.zeros((2, room), dtype=np.int64), np.full((2, room), np.nan)
         self._whole = {
-            "xy": np.zeros((room, 2)), "size": np.zeros((room, 3)), "heading": np.zeros((room, 2)),
-            "part": np.zeros(room, dtype=bool), "radial": flat[:, 0], "tangent": flat[:, 1], "depth": flat[:, 2],
-            "kind": np.zeros(room, dtype=np.int64), "sources": np.zeros(room, dtype=np.int64),
-            "doubtful": np.zeros((room, 2)), "rate": np.full(room, np.nan), "echo": np.full(room, np.nan),
-            "ground": flat[:, 3], "features": np.zeros((room, _FEATURES)), "doubt": np.ones(room),
+            "xy": pairs[0], "size": np.zeros((room, 3)), "heading": pairs[1], "part": np.zeros(room, dtype=bool),
+            "radial": flat[0], "tangent": flat[1], "depth": flat[2], "kind": whole[0], "sources": whole[1],
+            "doubtful": pairs[2], "rate": unknown[0], "echo": unknown[1], "ground": flat[3],
+            "features": np.zeros((room, _FEATURES)), "doubt": np.ones(room),
         }  # fmt: skip
         self.show(many)
 
@@ -190,31 +175,45 @@ class _Building:
             setattr(self, name, whole[:many])
 
 
-def _tell_lidar(made: _Building, found: Clusters, many: int) -> None:
-    far = np.hypot(made.xy[:many, 0], made.xy[:many, 1])
+def _tell_lidar(made: _Building, found: Clusters, kind: Ints, unseen: NDArray[np.bool_], lidar_x_m: float) -> None:
+    """The first bodies are lidar's; `unseen` are those that the camera does not show."""
+    many, eye, vehicle = len(kind), np.array([lidar_x_m, 0.0]), kind == _VEHICLE
+    xy, heading, size = completed(found, kind, eye)
+    made.kind[:many], made.xy[:many], made.heading[:many], made.size[:many] = kind, xy, heading, size
+    made.sources[:many] = _LIDAR
+    lengthy = np.where(vehicle, 0.5, 0.2)
+    whole = vehicle & (shown_across(found, lidar_x_m) > END_M)
+    made.radial[:many], made.tangent[:many] = lengthy, np.where(whole, WHOLE_M, 0.15 + 0.3 * lengthy)
+    made.doubtful[:many] = CUT_M * found.cut_N[:, None] * heading
+    made.depth[:many] = depths(xy - eye, heading, size)
+    far = np.hypot(xy[:, 0], xy[:, 1])
     made.features[:many, _POINTS] = np.log(found.points_N) + 2.0 * np.log(np.maximum(far, 2.0) / 20.0)
     made.features[:many, _TALL] = found.top_N
     made.features[:many, _STRENGTH] = found.strength_N
-    made.doubt[:many] *= 1.0 - NAIVE_LIDAR
+    made.doubt[:many] = 1.0 - NAIVE_LIDAR
+    part = within(found.xy_N2, xy, heading, size, kind, found.points_N)
+    # a person whom the camera shows there stands before the car, a second car in a car does not; and the last of
+    # a car at the edge of the view is no person
+    made.part[:many] = (part & (unseen | vehicle)) | (found.cut_N & ~vehicle)
 
 
 def _tell_camera(made: _Building, told: Told, xy_N2: Floats, box: Ints, many: int, eye: Floats) -> None:
-    has = np.nonzero(box != NONE)[0]
-    heat = np.clip(told.heat_N[box[has]], HEAT_FLOOR, 1.0 - HEAT_FLOOR)
+    """Bodies from `many` on are of the camera alone."""
+    has = (box != NONE).nonzero()[0]
+    of, alone = box[has], box[many:]
+    heat = np.minimum(np.maximum(told.heat_N[of], HEAT_FLOOR), 1.0 - HEAT_FLOOR)
     made.features[has, _HEAT] = np.log(heat / (1.0 - heat))
     made.sources[has] |= _CAMERA
     made.doubt[has] *= 1.0 - heat
-    both = has[has < many]
-    seen = np.hypot(*(made.xy[both] - eye).T)
-    made.features[both, _AGREES] = np.log(np.maximum(seen, 0.5) / told.far_N[box[both]]) ** 2
-    alone = np.arange(many, len(box))
-    which = box[alone]
-    made.xy[alone] = xy_N2[which]
-    made.kind[alone] = told.kind_N[which]
-    made.size[alone] = USUAL[told.kind_N[which]]
-    made.depth[alone] = made.size[alone, 0] / 2
-    made.radial[alone] = told.far_sigma_N[which]
-    made.tangent[alone] = np.maximum(0.3 * told.half_angle_N[which], 0.003) * told.far_N[which] + 0.1
+    both = has[: len(has) - len(alone)]
+    off = made.xy[both] - eye
+    seen = np.hypot(off[:, 0], off[:, 1])
+    made.features[both, _AGREES] = np.log(np.maximum(seen, 0.5) / told.far_N[of[: len(both)]]) ** 2
+    kind = told.kind_N[alone]
+    made.xy[many:], made.kind[many:], made.size[many:] = xy_N2[alone], kind, USUAL[kind]
+    made.depth[many:] = made.size[many:, 0] / 2
+    made.radial[many:] = told.far_sigma_N[alone]
+    made.tangent[many:] = np.maximum(0.3 * told.half_angle_N[alone], 0.003) * told.far_N[alone] + 0.1
 
 
 def _tell_radar(made: _Building, found: Echoes, radar_x_m: float, many: int) -> None:
@@ -224,43 +223,39 @@ def _tell_radar(made: _Building, found: Echoes, radar_x_m: float, many: int) -> 
     eye = np.array([radar_x_m, 0.0])
     link = echoes_to_bodies(found, made.xy, made.size, made.radial, eye)
     fresh = len(made.kind)
-    free = groups(found, np.nonzero(link == NONE)[0])
+    free = groups(found, (link == NONE).nonzero()[0])
     for place, of in enumerate(free):
         link[of] = fresh + place
-    made.show(fresh + len(free))
+    if free:
+        made.show(fresh + len(free))
     order = np.lexsort((-found.snr_N, link))  # by body, strongest first
-    body, start, count = _runs(link[order])
-    best, ground = order[start], found.ground_N[order[start]]
+    body, start, count = runs(link[order])
+    best = order[start]
+    ground, strength = found.ground_N[best], found.snr_N[best]
     moves = np.abs(ground) > MOVES_MPS
     made.sources[body] |= _RADAR
     made.rate[body], made.echo[body], made.ground[body] = found.rate_N[best], found.azimuth_N[best], ground
-    made.features[body, _SNR] = found.snr_N[best] / 10.0
+    made.features[body, _SNR] = strength / 10.0
     made.features[body, _RETURNS] = np.log(count)
     made.features[body, _MOVES] = moves
     made.doubt[body] *= 1.0 - NAIVE_RADAR
     nearest = np.minimum.reduceat(found.range_N[order], start)
     azimuth = np.add.reduceat(found.azimuth_N[order], start) / count
-    new = body >= fresh
-    made.kind[body[new]] = np.where(moves | (found.snr_N[best] > STRONG_DB), _VEHICLE, _OBSTACLE)[new]
-    made.size[body[new]] = USUAL[made.kind[body[new]]]
-    made.tangent[body[new]] = 0.012 * nearest[new] + 0.3
-    placed, nearest = body[body >= many], nearest[body >= many]
-    shown = np.arctan2(made.xy[placed, 1], made.xy[placed, 0] - radar_x_m)
-    angle = np.where(placed >= fresh, azimuth[body >= many], shown)
-    vehicle = made.kind[placed] == _VEHICLE
-    made.depth[placed] = np.where(vehicle, made.size[placed, 0] / 2, 0.25)
-    far = nearest + made.depth[placed]
+    # bodies are in order: those that radar alone tells of come last, behind those that lidar does not tell of
+    if free:
+        new = len(body) - len(free)
+        kind = np.where(moves[new:] | (strength[new:] > STRONG_DB), _VEHICLE, _OBSTACLE)
+        made.kind[fresh:], made.size[fresh:] = kind, USUAL[kind]
+        made.tangent[fresh:] = 0.012 * nearest[new:] + 0.3
+    known = int(np.searchsorted(body, many))
+    placed, azimuth, nearest = body[known:], azimuth[known:], nearest[known:]
+    xy, vehicle = made.xy[placed], made.kind[placed] == _VEHICLE
+    angle = np.where(placed >= fresh, azimuth, np.arctan2(xy[:, 1], xy[:, 0] - radar_x_m))
+    depth = np.where(vehicle, made.size[placed, 0] / 2, 0.25)
+    far = nearest + depth
+    made.depth[placed] = depth
     made.xy[placed] = eye + far[:, None] * columns(np.cos(angle), np.sin(angle))
     made.radial[placed] = np.where(vehicle, 1.0, 0.4)
-
-
-def _runs(sorted_N: Ints) -> tuple[Ints, Ints, Ints]:
-    """Each number of a sorted row, where it begins, and how often it comes: np.unique sorts once more."""
-    begins = np.empty(len(sorted_N) + 1, dtype=bool)
-    begins[0] = begins[-1] = True
-    np.not_equal(sorted_N[1:], sorted_N[:-1], out=begins[1:-1])
-    edge = begins.nonzero()[0]
-    return sorted_N[edge[:-1]], edge[:-1], edge[1:] - edge[:-1]
 
 
 def _finished(made: _Building, given: Given, eye: Floats, camera_half_view: float) -> Evidence:
@@ -272,21 +267,21 @@ def _finished(made: _Building, given: Given, eye: Floats, camera_half_view: floa
     # the way that it went since along the line of sight, if radar knows it
     xy = made.xy + los * np.where(radar, made.ground * age, 0.0)[:, None]
     features[:, _ONE] = 1.0
-    features[:, _FAR] = far / 50.0
-    features[:, _FAR_SQUARED] = (far / 50.0) ** 2
+    features[:, _FAR] = far_50 = far / 50.0
+    features[:, _FAR_SQUARED] = far_50**2
     bearing = np.abs(np.arctan2(made.xy[:, 1] - eye[1], made.xy[:, 0] - eye[0]))
     features[:, _BESIDE] = bearing > camera_half_view
     features[:, _ROAD] = np.log1p(given.lidar.ground) / 8.0 if given.lidar is not None else 0.0
-    naive = np.clip(1.0 - made.doubt, HEAT_FLOOR, 1.0 - HEAT_FLOOR)
+    naive = np.minimum(np.maximum(1.0 - made.doubt, HEAT_FLOOR), 1.0 - HEAT_FLOOR)
     features[:, _DOUBLE] = _doubles(xy, naive)
     spread = BODY_MPS * np.maximum(age, 0.0)
     radial, tangent = np.hypot(made.radial, np.where(radar, 0.1, spread)), np.hypot(made.tangent, 0.5 * spread)
-    whole = np.nonzero(~made.part)[0]
+    whole = (~made.part).nonzero()[0]
     heard = np.full(len(whole), _heard(given), dtype=np.int64)
     return Evidence(
-        xy[whole], radial[whole], tangent[whole], made.size[whole], made.kind[whole], made.rate[whole],
-        made.echo[whole], made.sources[whole], features[whole], heard, made.depth[whole], made.doubtful[whole],
-        naive[whole],
+        xy.take(whole, axis=0), radial[whole], tangent[whole], made.size.take(whole, axis=0), made.kind[whole],
+        made.rate[whole], made.echo[whole], made.sources[whole], features.take(whole, axis=0), heard,
+        made.depth[whole], made.doubtful.take(whole, axis=0), naive[whole],
     )  # fmt: skip
 
 
@@ -298,7 +293,8 @@ def _heard(given: Given) -> int:
 def _doubles(xy_N2: Floats, naive_N: Floats) -> Floats:
     if len(xy_N2) < 2:
         return np.zeros(len(xy_N2))
-    apart = np.hypot(*(xy_N2[:, None] - xy_N2[None]).transpose(2, 0, 1))
+    x, y = xy_N2[:, 0], xy_N2[:, 1]
+    apart = np.hypot(x[:, None] - x, y[:, None] - y)
     order = np.empty(len(naive_N))
     order[np.argsort(-naive_N, kind="stable")] = np.arange(len(naive_N))
     apart[order[None] >= order[:, None]] = np.inf
@@ -306,17 +302,15 @@ def _doubles(xy_N2: Floats, naive_N: Floats) -> Floats:
     return made
 
 
-def covariance(evidence: Evidence) -> Floats:
-    """(N, 2, 2) in the ego's frame, of spreads along and across the line of sight."""
-    far = np.maximum(np.hypot(evidence.xy_N2[:, 0], evidence.xy_N2[:, 1]), 0.1)
-    cos, sin = evidence.xy_N2[:, 0] / far, evidence.xy_N2[:, 1] / far
-    along, across = evidence.radial_N**2, evidence.tangent_N**2
-    shared = (along - across) * cos * sin
-    one, two = along * cos**2 + across * sin**2, along * sin**2 + across * cos**2
+def covariance(xy_N2: Floats, radial_N: Floats, tangent_N: Floats, doubtful_N2: Floats) -> Floats:
+    """(N, 2, 2) in the ego's frame, of spreads along and across the line of sight, and of a doubt as a vector."""
+    far = np.maximum(np.hypot(xy_N2[:, 0], xy_N2[:, 1]), 0.1)
+    cos, sin = xy_N2[:, 0] / far, xy_N2[:, 1] / far
+    along, across, cos_2, sin_2 = radial_N**2, tangent_N**2, cos**2, sin**2
     told = np.empty((len(far), 2, 2))
-    told[:, 0, 0], told[:, 1, 1] = one, two
-    told[:, 0, 1] = told[:, 1, 0] = shared
-    made: Floats = told + evidence.doubtful_N2[:, :, None] * evidence.doubtful_N2[:, None]
+    told[:, 0, 0], told[:, 1, 1] = along * cos_2 + across * sin_2, along * sin_2 + across * cos_2
+    told[:, 0, 1] = told[:, 1, 0] = (along - across) * cos * sin
+    made: Floats = told + doubtful_N2[:, :, None] * doubtful_N2[:, None]
     return made
 
 

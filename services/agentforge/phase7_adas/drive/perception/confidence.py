@@ -46,12 +46,15 @@ class Confidence:
         """Before the isotonic step."""
         weights = self.weights_88F[evidence.heard_N & 7, evidence.sources_N & 7]
         score = (evidence.features_NF * weights).sum(axis=1)
-        made: Floats = 1.0 / (1.0 + np.exp(-np.clip(score, -30.0, 30.0)))
+        made: Floats = 1.0 / (1.0 + np.exp(-np.minimum(np.maximum(score, -30.0), 30.0)))
         return made
 
     def of(self, evidence: Evidence) -> Floats:
-        modelled, made = self.modelled(evidence), np.zeros(len(evidence))
-        for heard in set(evidence.heard_N.tolist()):
+        modelled, sensors = self.modelled(evidence), set(evidence.heard_N.tolist())
+        if len(sensors) == 1:  # as always but in calibration: one sight has one
+            return np.interp(modelled, *self.curves[sensors.pop() & 7])
+        made = np.zeros(len(evidence))
+        for heard in sensors:
             of = evidence.heard_N == heard
             made[of] = np.interp(modelled[of], *self.curves[heard & 7])
         return made

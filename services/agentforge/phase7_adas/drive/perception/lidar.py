@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +53,14 @@ class Clusters:
 
     def __len__(self) -> int:
         return len(self.points_N)
+
+    @cached_property
+    def extent_N2(self) -> Floats:
+        return self.high_N2 - self.low_N2
+
+    @cached_property
+    def longest_N(self) -> Floats:
+        return np.maximum(np.maximum(self.extent_N2[:, 0], self.extent_N2[:, 1]), 0.0)
 
 
 def clusters(points_N4: Floats, own_half_length_m: float = 2.5, spec: LidarSpec = SPECS.lidar) -> Clusters:

@@ -40,9 +40,8 @@ def camera_to_clusters(
 
 def echoes_to_bodies(found: Echoes, xy_M2: Floats, size_M3: Floats, radial_M: Floats, eye_2: Floats) -> Ints:
     """By return: the body that it is of, or NONE. Many returns may be of one."""
-    link = np.full(len(found), NONE, dtype=np.int64)
     if len(found) == 0 or len(xy_M2) == 0:
-        return link
+        return np.full(len(found), NONE, dtype=np.int64)
     away, seen = xy_M2 - eye_2, found.xy_N2 - eye_2
     far, angle = np.hypot(away[:, 0], away[:, 1]), np.arctan2(away[:, 1], away[:, 0])
     reach = np.hypot(size_M3[:, 0], size_M3[:, 1]) / 2
@@ -51,18 +50,26 @@ def echoes_to_bodies(found: Echoes, xy_M2: Floats, size_M3: Floats, radial_M: Fl
     turn = np.arctan2(seen[:, 1], seen[:, 0])[:, None] - angle
     wide = np.maximum(np.abs(turn) - 0.6 * np.arctan2(size_M3[:, 1], far), 0.0) / RADAR_RAD
     cost = deep**2 + wide**2 + (turn * far / 4.0) ** 2
-    best = cost.argmin(axis=1)
-    every = np.arange(len(found))
-    good = (deep[every, best] < GATE) & (wide[every, best] < GATE)
-    link[good] = best[good]
+    best, every = cost.argmin(axis=1), np.arange(len(found))
+    good = ((deep < GATE) & (wide < GATE))[every, best]
+    link = np.where(good, best, NONE)
     # where only the camera told the distance, returns of several bodies in its direction may be gathered
-    doubtful = np.nonzero(good & (radial_M[best] > DOUBTFUL_M))[0]
+    doubtful = (good & (radial_M[best] > DOUBTFUL_M)).nonzero()[0]
     if len(doubtful) == 0:
         return link
-    order = doubtful[np.lexsort((cost[doubtful, best[doubtful]], best[doubtful]))]
-    body, first = np.unique(best[order], return_index=True)
+    of, range_D = best[doubtful], found.range_N[doubtful]
+    order = np.lexsort((cost[doubtful, of], of))
+    body, first, _ = runs(of[order])
     place = np.zeros(len(xy_M2))
-    place[body] = found.range_N[order[first]]
-    strange = doubtful[np.abs(found.range_N[doubtful] - place[best[doubtful]]) > SAME_M]
-    link[strange] = NONE
+    place[body] = range_D[order[first]]
+    link[doubtful[np.abs(range_D - place[of]) > SAME_M]] = NONE
     return link
+
+
+def runs(sorted_N: Ints) -> tuple[Ints, Ints, Ints]:
+    """Each number of a sorted row, where it begins, and how often it comes: np.unique sorts once more."""
+    begins = np.empty(len(sorted_N) + 1, dtype=bool)
+    begins[0] = begins[-1] = True
+    np.not_equal(sorted_N[1:], sorted_N[:-1], out=begins[1:-1])
+    edge = begins.nonzero()[0]
+    return sorted_N[edge[:-1]], edge[:-1], edge[1:] - edge[:-1]

@@ -14,7 +14,7 @@ from agentforge.phase7_adas.drive.prediction import imm
 from agentforge.phase7_adas.drive.prediction.places import Places, place
 from agentforge.phase7_adas.drive.prediction.speaker import Speaker, Speaks
 from agentforge.phase7_adas.drive.prediction.speaking import spoken
-from agentforge.phase7_adas.drive.prediction.ways import AHEAD_T, WAYS, following, paths, pushes
+from agentforge.phase7_adas.drive.prediction.ways import AHEAD_T, WAYS, between, following, paths, pushes
 from agentforge.phase7_adas.drive.road import Road
 from agentforge.phase7_adas.drive.truth import Floats
 
@@ -26,6 +26,8 @@ a tick that is to take TOTAL_MS has no room for that.
 """
 DRIFT_BY_KIND: Final[Floats] = np.array([0.25, 0.2, 0.12, 0.05])
 """m/s2: how far a way's own path goes wrong, as a steady acceleration that nobody foresaw."""
+_AHEAD_SQUARED_T: Final[Floats] = AHEAD_T**2
+_DRIFTED_BY_KIND_T: Final[Floats] = (DRIFT_BY_KIND[:, None] * _AHEAD_SQUARED_T / 2) ** 2
 
 
 class Prediction:
@@ -52,9 +54,10 @@ class Prediction:
         tracks, places, follow_N = self.feel(given)
         if self._model is not None:
             return self._spoken(self._model, tracks, places, given.road)
-        turn_N = imm.turning(tracks.mean_N4[:, 2:], self._state.accel_N2)
-        unit_N2 = tracks.mean_N4[:, 2:] / np.maximum(places.speed_N, 0.3)[:, None]
-        felt_N = np.clip((self._state.accel_N2 * unit_N2).sum(axis=1), -6.0, 3.0)
+        velocity_N2, accel_N2 = tracks.mean_N4[:, 2:], self._state.accel_N2
+        turn_N = imm.turning(velocity_N2, accel_N2)
+        along_N2 = accel_N2 * (velocity_N2 / np.maximum(places.speed_N, 0.3)[:, None])
+        felt_N = between(along_N2[:, 0] + along_N2[:, 1], -6.0, 3.0)
         xy_NKT2 = paths(tracks.mean_N4, tracks.kind_N, felt_N, turn_N, places, follow_N, given.road)
         return Predictions(tracks.t_us, tracks.id_N, xy_NKT2, self._state.probability_NK, sigma_NKT(tracks))
 
@@ -68,7 +71,7 @@ class Prediction:
         self._t_us = tracks.t_us
         places = place(tracks.mean_N4, tracks.size_N3, tracks.kind_N, given.road)
         follow_N = following(places, given.road.speed_limit_mps, tracks.kind_N)
-        prior_NK = imm.prior(places.bound_N.astype(np.float64))
+        prior_NK = imm.prior(places.bound_N)
         state = imm.carried(self._state, tracks.id_N, tracks.mean_N4, tracks.cov_N44, prior_NK)
         if self._model is not None:  # which is told of nothing else that the filter knows
             if dt_s > 0:
@@ -90,22 +93,23 @@ class Prediction:
 
     def _sane(self, tracks: Tracks) -> Tracks:
         """Without rows that are not numbers, which no filter gets over."""
-        good = np.isfinite(tracks.mean_N4).all(axis=1) & np.isfinite(tracks.cov_N44).all(axis=(1, 2))
-        if good.all():
+        mean_good, cov_good = np.isfinite(tracks.mean_N4), np.isfinite(tracks.cov_N44)
+        if mean_good.all() and cov_good.all():
             return tracks
+        good = mean_good.all(axis=1) & cov_good.all(axis=(1, 2))
         self.counts["tracks/garbage"] += int((~good).sum())
         return replace(tracks, **{name: column[good] for name, column in vars(tracks).items() if name != "t_us"})
 
 
 def sigma_NKT(tracks: Tracks) -> Floats:
     """What is not known of where it is and how fast, and what nobody foresees."""
-    place_N = tracks.cov_N44[:, [0, 1], [0, 1]].mean(axis=1)
-    speed_N = tracks.cov_N44[:, [2, 3], [2, 3]].mean(axis=1)
-    shared_N = tracks.cov_N44[:, [0, 1], [2, 3]].mean(axis=1)
-    drift_N = DRIFT_BY_KIND[tracks.kind_N]
+    cov_N44 = tracks.cov_N44
+    place_N1 = (cov_N44[:, 0, 0] + cov_N44[:, 1, 1])[:, None] / 2
+    speed_N1 = (cov_N44[:, 2, 2] + cov_N44[:, 3, 3])[:, None] / 2
+    shared_N1 = (cov_N44[:, 0, 2] + cov_N44[:, 1, 3])[:, None] / 2
     variance_NT = (
-        place_N[:, None] + 2 * shared_N[:, None] * AHEAD_T + speed_N[:, None] * AHEAD_T**2
-        + (drift_N[:, None] * AHEAD_T**2 / 2) ** 2
-    )  # fmt: skip
-    wide = np.broadcast_to(np.sqrt(np.maximum(variance_NT, 0.01))[:, None], (len(place_N), WAYS, PREDICTION_STEPS))
-    return wide.copy()
+        place_N1 + 2 * shared_N1 * AHEAD_T + speed_N1 * _AHEAD_SQUARED_T + _DRIFTED_BY_KIND_T[tracks.kind_N]
+    )
+    wide = np.empty((len(cov_N44), WAYS, PREDICTION_STEPS))
+    wide[:] = np.sqrt(np.maximum(variance_NT, 0.01))[:, None]
+    return wide

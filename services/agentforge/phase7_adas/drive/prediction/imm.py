@@ -8,11 +8,13 @@ nearly the same, and so the likelihood counts in proportion to the time that pas
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
-from agentforge.phase7_adas.drive.prediction.ways import WAYS, Way
+from agentforge.phase7_adas.drive.prediction.ways import WAYS, Way, between
 from agentforge.phase7_adas.drive.truth import Floats, Ints
 
 TEMPER_S: Final = 0.3
@@ -49,12 +51,14 @@ def no_state() -> State:
     )  # fmt: skip
 
 
-def prior(bound_N: Floats) -> Floats:
-    return np.where(bound_N[:, None] > 0, PRIOR_BOUND, PRIOR_FREE)
+def prior(bound_N: NDArray[np.bool_]) -> Floats:
+    return np.where(bound_N[:, None], PRIOR_BOUND, PRIOR_FREE)
 
 
 def carried(state: State, id_N: Ints, mean_N4: Floats, cov_N44: Floats, prior_NK: Floats) -> State:
     """The state in the order of these ids; new tracks start with the prior."""
+    if len(id_N) == len(state.id_N) and (id_N == state.id_N).all():
+        return state  # as at most ticks: nobody writes into a state
     spot = np.searchsorted(state.id_N, id_N)
     spot_in = np.minimum(spot, max(len(state.id_N) - 1, 0))
     known = (state.id_N[spot_in] == id_N) if len(state.id_N) else np.zeros(len(id_N), dtype=bool)
@@ -85,20 +89,21 @@ def felt(state: State, mean_N4: Floats, dt_s: float) -> Floats:
     """The world acceleration that each is felt to have by now."""
     new = (mean_N4[:, 2:] - state.last_N4[:, 2:]) / dt_s
     gain = 1.0 - np.exp(-dt_s / FELT_S)
-    return np.asarray(state.accel_N2 + gain * (np.clip(new, -12.0, 12.0) - state.accel_N2))
+    return np.asarray(state.accel_N2 + gain * (between(new, -12.0, 12.0) - state.accel_N2))
 
 
 def turning(velocity_N2: Floats, accel_N2: Floats) -> Floats:
     """rad/s: the part of the felt acceleration across the velocity; nothing where hardly anything moves."""
-    squared = (velocity_N2**2).sum(axis=1)
-    across = velocity_N2[:, 0] * accel_N2[:, 1] - velocity_N2[:, 1] * accel_N2[:, 0]
+    x, y = velocity_N2[:, 0], velocity_N2[:, 1]
+    squared = x**2 + y**2
+    across = x * accel_N2[:, 1] - y * accel_N2[:, 0]
     return np.where(squared > 1.0, across / np.maximum(squared, 1.0), 0.0)
 
 
 def _mixed(state: State, prior_NK: Floats, dt_s: float) -> tuple[Floats, Floats, Floats]:
     """Each mode's start: what the modes say that may have switched to it."""
-    stays = np.exp(-SWITCH_PER_S * dt_s)
-    switch_NKK = stays * np.eye(WAYS) + (1.0 - stays) * prior_NK[:, None, :]
+    stays_KK, leaves = _staying(dt_s)
+    switch_NKK = stays_KK + leaves * prior_NK[:, None, :]
     joint_NKK = state.probability_NK[:, :, None] * switch_NKK
     arrived_NK = np.maximum(joint_NKK.sum(axis=1), 1e-12)
     share_NKK = joint_NKK / arrived_NK[:, None, :]
@@ -111,12 +116,26 @@ def _mixed(state: State, prior_NK: Floats, dt_s: float) -> tuple[Floats, Floats,
 
 
 def _moved(mean: Floats, cov: Floats, push_NK2: Floats, dt_s: float) -> tuple[Floats, Floats]:
+    move, jitter = _moving(dt_s)
+    mean = mean @ move.T + np.concatenate([push_NK2 * dt_s**2 / 2, push_NK2 * dt_s], axis=2)
+    return mean, move @ cov @ move.T + jitter
+
+
+@lru_cache(maxsize=8)  # nearly all ticks are equally long
+def _staying(dt_s: float) -> tuple[Floats, float]:
+    """(K, K) with the chance that a mode goes on in its diagonal, and the chance that it does not."""
+    stays = float(np.exp(-SWITCH_PER_S * dt_s))
+    return stays * np.eye(WAYS), 1.0 - stays
+
+
+@lru_cache(maxsize=8)
+def _moving(dt_s: float) -> tuple[Floats, Floats]:
+    """(4, 4) of the motion, and (1, K, 4, 4) of what each mode's white acceleration makes of it."""
     move = np.eye(4)
     move[0, 2] = move[1, 3] = dt_s
-    mean = mean @ move.T + np.concatenate([push_NK2 * dt_s**2 / 2, push_NK2 * dt_s], axis=2)
     shape = np.diag([dt_s**3 / 3, dt_s**3 / 3, dt_s, dt_s])
     shape[0, 2] = shape[1, 3] = shape[2, 0] = shape[3, 1] = dt_s**2 / 2
-    return mean, move @ cov @ move.T + _JITTER_SQUARED * shape
+    return move, _JITTER_SQUARED * shape
 
 
 def _updated(mean: Floats, cov: Floats, told_N4: Floats, told_cov_N44: Floats) -> tuple[Floats, Floats, Floats]:

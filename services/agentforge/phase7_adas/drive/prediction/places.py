@@ -19,6 +19,8 @@ MOVING_MPS: Final = 1.0
 DRIFT_MPS: Final = 0.25
 FREE_M: Final = 200.0
 """Gap to a leader that is not there."""
+# enumerations are slow to read in what runs every tick
+_VEHICLE, _CYCLIST = int(Kind.VEHICLE), int(Kind.CYCLIST)
 
 
 @dataclass(frozen=True)
@@ -53,31 +55,32 @@ def place(mean_N4: Floats, size_N3: Floats, kind_N: Ints, road: Road) -> Places:
     s_N, d_N = road.to_road(mean_N4[:, :2]) if len(mean_N4) else (np.zeros(0), np.zeros(0))
     heading_N = road.heading(s_N)
     cos, sin = np.cos(heading_N), np.sin(heading_N)
-    with_s = mean_N4[:, 2] * cos + mean_N4[:, 3] * sin
-    sideways = mean_N4[:, 3] * cos - mean_N4[:, 2] * sin
-    speed = np.hypot(mean_N4[:, 2], mean_N4[:, 3])
-    lane = np.clip(np.floor(d_N / road.lane_width_m), 0, road.lanes - 1)
+    x, y = mean_N4[:, 2], mean_N4[:, 3]
+    with_s, sideways, speed = x * cos + y * sin, y * cos - x * sin, np.hypot(x, y)
+    lane = np.minimum(np.maximum(np.floor(d_N / road.lane_width_m), 0), road.lanes - 1)
     against = lane >= road.lanes - road.oncoming
-    along = np.where(speed > MOVING_MPS, np.where(with_s >= 0, 1.0, -1.0), np.where(against, -1.0, 1.0))
+    backward = np.where(speed > MOVING_MPS, ~(with_s >= 0), against)
+    along = np.where(backward, -1.0, 1.0)
     on_road = (d_N > -BESIDE_M) & (d_N < road.width_m + BESIDE_M)
-    drives = (kind_N == int(Kind.VEHICLE)) | (kind_N == int(Kind.CYCLIST))
+    drives = (kind_N == _VEHICLE) | (kind_N == _CYCLIST)
     bound = drives & on_road & ((speed <= MOVING_MPS) | (np.abs(with_s) >= ALIGNED * speed))
-    gap, closing = _leaders(s_N * along, d_N, along, with_s * along, size_N3, road.lane_width_m)
+    forward, centre = with_s * along, (lane + 0.5) * road.lane_width_m
+    gap, closing = _leaders(s_N * along, d_N, along, forward, size_N3, road.lane_width_m)
     return Places(
-        s_N, d_N, along, bound, speed, with_s * along, sideways, heading_N + np.where(along < 0, np.pi, 0.0),
-        road.curvature(s_N) * along, (lane + 0.5) * road.lane_width_m, _beside(lane, d_N, sideways, road),
-        gap, closing,
+        s_N, d_N, along, bound, speed, forward, sideways, heading_N + np.where(backward, np.pi, 0.0),
+        road.curvature(s_N) * along, centre, _beside(lane, against, d_N, centre, sideways, road), gap, closing,
     )  # fmt: skip
 
 
-def _beside(lane_N: Floats, d_N: Floats, sideways_N: Floats, road: Road) -> Floats:
+def _beside(
+    lane_N: Floats, against_N: NDArray[np.bool_], d_N: Floats, centre_N: Floats, sideways_N: Floats, road: Road
+) -> Floats:
     """The centre of the next lane of the same direction: on the side it drifts to, else on the left, else right."""
     split = road.lanes - road.oncoming
-    first = np.where(lane_N >= split, split, 0)
-    last = np.where(lane_N >= split, road.lanes, split) - 1
-    off_N = d_N - (lane_N + 0.5) * road.lane_width_m
-    right = (sideways_N < -DRIFT_MPS) | ((np.abs(sideways_N) <= DRIFT_MPS) & (off_N < -0.3))
-    wanted = np.where(right, lane_N - 1, lane_N + 1)
+    first = np.where(against_N, split, 0)
+    last = np.where(against_N, road.lanes - 1, split - 1)
+    right = np.where(np.abs(sideways_N) <= DRIFT_MPS, d_N - centre_N < -0.3, sideways_N < -DRIFT_MPS)
+    wanted = lane_N + np.where(right, -1, 1)
     wanted = np.where((wanted < first) | (wanted > last), 2 * lane_N - wanted, wanted)
     return np.where((wanted < first) | (wanted > last), d_N, (wanted + 0.5) * road.lane_width_m)
 
