@@ -1,4 +1,3 @@
-import numpy as np
 import pytest
 
 from agentforge.phase7_adas.drive.safety.rss import RSS, aside, behind, towards
@@ -20,27 +19,25 @@ def least_gap(gap: float, rear: float, front: float) -> float:
 
 @pytest.mark.parametrize(("rear", "front"), [(14.0, 14.0), (14.0, 0.0), (20.0, 10.0), (27.0, 27.0)])
 def test_the_distance_behind_is_enough_and_not_more(rear: float, front: float) -> None:
-    need = float(behind(np.array([rear]), np.array([front]))[0])
+    need = behind(rear, front)
     assert least_gap(need, rear, front) == pytest.approx(0.0, abs=0.05)
     assert least_gap(need - 1.0, rear, front) < -0.9
 
 
 def test_who_draws_away_needs_none() -> None:
-    assert behind(np.array([5.0]), np.array([25.0]))[0] == 0.0
+    assert behind(5.0, 25.0) == 0.0
 
 
 def test_towards_each_other_both_must_stop() -> None:
-    both = towards(np.array([10.0]), np.array([10.0]))[0]
-    alone = towards(np.array([10.0]), np.array([0.0]))[0]
+    both = towards(10.0, 10.0)
+    alone = towards(10.0, 0.0)
     assert both > alone + 10.0**2 / (2 * RSS.oncoming_brake_mps2)
-    assert alone == pytest.approx(
-        behind(np.array([10.0]), np.array([0.0]))[0] + alone - both + both - alone, abs=5.0
-    )
+    assert alone == pytest.approx(behind(10.0, 0.0) + alone - both + both - alone, abs=5.0)
 
 
 def test_aside_grows_with_drift_towards_each_other() -> None:
-    still, zero = aside(np.zeros(1), np.zeros(1))[0], np.zeros(1)
+    still, zero = aside(0.0, 0.0), 0.0
     assert RSS.side_gap_m <= still < 0.3
-    assert aside(np.array([1.0]), zero)[0] > 1.0  # the right one drifts left
-    assert aside(zero, np.array([-1.0]))[0] > 1.0  # the left one drifts right
-    assert aside(np.array([-1.0]), np.array([1.0]))[0] == RSS.side_gap_m  # apart
+    assert aside(1.0, zero) > 1.0  # the right one drifts left
+    assert aside(zero, -1.0) > 1.0  # the left one drifts right
+    assert aside(-1.0, 1.0) == RSS.side_gap_m  # apart

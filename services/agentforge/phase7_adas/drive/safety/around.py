@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from agentforge.phase7_adas.drive.messages import PLAN_HEADING, VX, VY, Plan, Tracks
 from agentforge.phase7_adas.drive.road import Road
-from agentforge.phase7_adas.drive.truth import HEADING, LENGTH, SPEED, WIDTH, Floats, Ints, X, Y
+from agentforge.phase7_adas.drive.truth import HEADING, LENGTH, SPEED, WIDTH, Floats, X, Y
 from agentforge.phase7_adas.drive.world.limits import EGO_SIZE
 
 HALF_LONG, HALF_WIDE = EGO_SIZE[0] / 2, EGO_SIZE[1] / 2
@@ -21,30 +21,57 @@ WAY_STEPS: Final = slice(2, 25, 2)
 """Of a plan: 0.2 to 2.4 s."""
 BRAKING_S: Final = 0.3
 """Over this time others' deceleration is measured."""
+Columns = tuple[list[float], list[float], list[float], list[float]]
+_NO_WAY: Final[Floats] = np.zeros((0, 5))
+
+
+class Other(NamedTuple):
+    """A track near the ego, by the road's line. Plain numbers: there are few, and to ask arrays takes longer."""
+
+    id: int
+    kind: int
+    sources: int
+    """Source flags."""
+    age_us: int
+    existence: float
+    long: float
+    """Half its length."""
+    wide: float
+    """Half its width."""
+    s: float
+    d: float
+    along: float
+    across: float
+    cos: float
+    """Of its motion's direction less the road's; as if along the road while it hardly moves."""
+    sin: float
+    ahead: float
+    """From front to rear, metres; negative where they are level."""
+    aside: float
+    """From side to side; negative where one is ahead of the other."""
+    accel: float
+    """Measured along the road; zero until known."""
+
+
+class Way(NamedTuple):
+    """The plan's rows WAY_STEPS by the road's line; empty without a plan."""
+
+    s_T: Floats
+    d_T: Floats
+    turn_T: Floats
+    """Heading less the road's."""
 
 
 @dataclass(frozen=True)
 class Around:
-    """The ego and N tracks by the road's line: s, d, their speeds, gaps from box to box."""
+    """The ego and who is near it by the road's line: s, d, their speeds, gaps from box to box."""
 
     ego_s: float
     ego_d: float
     ego_along: float
     ego_across: float
-    row_N: Ints
-    id_N: Ints
-    s_N: Floats
-    d_N: Floats
-    along_N: Floats
-    across_N: Floats
-    ahead_N: Floats
-    """From front to rear, metres; negative where they are level."""
-    aside_N: Floats
-    """From side to side; negative where one is ahead of the other."""
-    accel_N: Floats
-    """Measured along the road; zero until known."""
-    way_T3: Floats
-    """s, d and heading less the road's of the plan's rows WAY_STEPS; empty without a plan."""
+    others: tuple[Other, ...]
+    way: Way
 
 
 class Surroundings:
@@ -52,43 +79,74 @@ class Surroundings:
         self._speeds: dict[int, deque[tuple[int, float]]] = {}
 
     def step(self, road: Road, ego_6: Floats, tracks: Tracks, plan: Plan | None) -> Around:
-        away = tracks.mean_N4[:, :2] - ego_6[[X, Y]]
-        rows = np.flatnonzero((np.abs(away).max(axis=1, initial=0.0) < NEAR_M) & (tracks.existence_N > EXISTS))
-        way = plan.states_T5[WAY_STEPS] if plan is not None else np.zeros((0, 5))
-        mean, size = tracks.mean_N4[rows], tracks.size_N3[rows]
-        all_s, all_d = road.to_road(np.concatenate([ego_6[None, [X, Y]], mean[:, :2], way[:, :2]]))
-        all_heading, count = road.heading(all_s), 1 + len(rows)
-        s, d, heading = all_s[:count], all_d[:count], all_heading[:count]
-        way_T3 = np.empty((len(way), 3))
-        way_T3[:, 0], way_T3[:, 1] = all_s[count:], all_d[count:]
-        way_T3[:, 2] = way[:, PLAN_HEADING] - all_heading[count:]
-        turn = float(np.remainder(ego_6[HEADING] - heading[0] + np.pi, 2 * np.pi) - np.pi)
-        cos, sin = np.cos(heading[1:]), np.sin(heading[1:])
-        along = mean[:, VX] * cos + mean[:, VY] * sin
-        across = mean[:, VY] * cos - mean[:, VX] * sin
-        lean = np.where(np.hypot(along, across) > SLOW_MPS, np.arctan2(across, along), 0.0)
-        long, wide = size[:, LENGTH] / 2, size[:, WIDTH] / 2
-        reach_s = long * np.abs(np.cos(lean)) + wide * np.abs(np.sin(lean))
-        reach_d = long * np.abs(np.sin(lean)) + wide * np.abs(np.cos(lean))
-        half_wide = HALF_WIDE + HALF_LONG * abs(np.sin(turn))
-        ids = tracks.id_N[rows]
+        rows = _near(ego_6, tracks)
+        way = plan.states_T5[WAY_STEPS] if plan is not None else _NO_WAY
+        mean_N4, count = tracks.mean_N4.take(rows, axis=0), 1 + len(rows)
+        s, d = road.to_road(np.concatenate((ego_6[None, :2], mean_N4[:, :2], way[:, :2])))
+        heading = road.heading(s)
+        turn = (float(ego_6[HEADING]) - float(heading[0]) + np.pi) % (2 * np.pi) - np.pi
+        speed, cos, sin = float(ego_6[SPEED]), float(np.cos(turn)), float(np.sin(turn))
+        others = self._others(
+            tracks, rows, s[:count].tolist(), d[:count].tolist(), _motion(mean_N4, heading[1:count]), abs(sin)
+        )
         return Around(
-            float(s[0]), float(d[0]), float(ego_6[SPEED] * np.cos(turn)), float(ego_6[SPEED] * np.sin(turn)),
-            rows, ids, s[1:], d[1:], along, across, s[1:] - s[0] - reach_s - HALF_LONG,
-            np.abs(d[1:] - d[0]) - reach_d - half_wide, self._accelerations(tracks.t_us, ids, along), way_T3,
+            float(s[0]), float(d[0]), speed * cos, speed * sin, others,
+            Way(s[count:], d[count:], way[:, PLAN_HEADING] - heading[count:]),
         )  # fmt: skip
 
-    def _accelerations(self, t_us: int, id_N: Ints, along_N: Floats) -> Floats:
+    def _others(
+        self, tracks: Tracks, rows: list[int], s: list[float], d: list[float], motion_4N: Columns, ego_sin: float
+    ) -> tuple[Other, ...]:
+        """`s` and `d`: the ego's first."""
+        along, across, cos, sin = motion_4N
+        ids = tracks.id_N.take(rows).tolist()
+        half_N3 = (tracks.size_N3.take(rows, axis=0) / 2).tolist()
+        accel = self._accelerations(tracks.t_us, ids, along)
+        half_wide = HALF_WIDE + HALF_LONG * ego_sin
+        others = []
+        for n, row in enumerate(rows):
+            long, wide = half_N3[n][LENGTH], half_N3[n][WIDTH]
+            reach_s = long * abs(cos[n]) + wide * abs(sin[n])
+            reach_d = long * abs(sin[n]) + wide * abs(cos[n])
+            ahead = s[n + 1] - s[0] - reach_s - HALF_LONG
+            aside = abs(d[n + 1] - d[0]) - reach_d - half_wide
+            others.append(Other(
+                ids[n], int(tracks.kind_N[row]), int(tracks.sources_N[row]), int(tracks.age_us_N[row]),
+                float(tracks.existence_N[row]), long, wide, s[n + 1], d[n + 1], along[n], across[n],
+                cos[n], sin[n], ahead, aside, accel[n],
+            ))  # fmt: skip
+        return tuple(others)
+
+    def _accelerations(self, t_us: int, ids: list[int], along: list[float]) -> list[float]:
         kept: dict[int, deque[tuple[int, float]]] = {}
-        accel = np.zeros(len(id_N))
-        for row, (track, speed) in enumerate(zip(id_N.tolist(), along_N.tolist(), strict=True)):
+        accel = []
+        for track, speed in zip(ids, along, strict=True):
             known = self._speeds.get(track, deque())
             known.append((t_us, speed))
             while t_us - known[0][0] > BRAKING_S * 1e6:
                 known.popleft()
             since = (t_us - known[0][0]) / 1e6
-            if since > BRAKING_S / 2:
-                accel[row] = (speed - known[0][1]) / since
+            accel.append((speed - known[0][1]) / since if since > BRAKING_S / 2 else 0.0)
             kept[track] = known
         self._speeds = kept
         return accel
+
+
+def _near(ego_6: Floats, tracks: Tracks) -> list[int]:
+    """Rows of the tracks that matter."""
+    x, y = float(ego_6[X]), float(ego_6[Y])
+    places = zip(tracks.mean_N4.tolist(), tracks.existence_N.tolist(), strict=True)
+    return [
+        row
+        for row, ((px, py, _, _), exists) in enumerate(places)
+        if abs(px - x) < NEAR_M and abs(py - y) < NEAR_M and exists > EXISTS
+    ]
+
+
+def _motion(mean_N4: Floats, heading_N: Floats) -> Columns:
+    """Speeds along and across the road, cosine and sine of where that leads."""
+    cos, sin = np.cos(heading_N), np.sin(heading_N)
+    along = mean_N4[:, VX] * cos + mean_N4[:, VY] * sin
+    across = mean_N4[:, VY] * cos - mean_N4[:, VX] * sin
+    lean = np.where(np.hypot(along, across) > SLOW_MPS, np.arctan2(across, along), 0.0)
+    return along.tolist(), across.tolist(), np.cos(lean).tolist(), np.sin(lean).tolist()

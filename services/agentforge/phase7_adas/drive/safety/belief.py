@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from agentforge.phase7_adas.drive.messages import Command
-from agentforge.phase7_adas.drive.truth import ACCEL, HEADING, SPEED, YAW_RATE, Floats, X, Y
+from agentforge.phase7_adas.drive.truth import Floats
 from agentforge.phase7_adas.drive.world import limits
 
 STEP_S: Final = 0.01
@@ -38,7 +38,7 @@ class Belief:
 
 
 def moved(state_6: Floats, seconds: float, command: Command) -> Floats:
-    x, y, heading, speed, accel, yaw_rate = (float(one) for one in state_6)
+    x, y, heading, speed, accel, yaw_rate = state_6.tolist()
     bend = yaw_rate / speed if speed > 1.0 else command.curvature_per_m
     left = min(seconds, 2.0)
     while left > 1e-9:
@@ -50,13 +50,4 @@ def moved(state_6: Floats, seconds: float, command: Command) -> Floats:
         x, y = x + way * math.cos(heading + way * bend / 2), y + way * math.sin(heading + way * bend / 2)
         heading += way * bend
         left -= step
-    moved_6 = np.zeros(6)
-    moved_6[[X, Y, HEADING, SPEED, ACCEL, YAW_RATE]] = (
-        x,
-        y,
-        heading,
-        speed,
-        accel if speed > 0 else 0.0,
-        speed * bend,
-    )
-    return moved_6
+    return np.array([x, y, heading, speed, accel if speed > 0 else 0.0, speed * bend])  # as truth's columns

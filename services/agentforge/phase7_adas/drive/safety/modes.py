@@ -34,7 +34,10 @@ class Modes:
 
     def __init__(self, recovery: Recovery | None = None) -> None:
         self.mode = Mode.NORMAL
-        self._recovery = recovery or Recovery()
+        self._recovery = by = recovery or Recovery()
+        self._patience_us = {
+            Mode.DEGRADED: by.degraded_us, Mode.MINIMAL_RISK: by.minimal_risk_us, Mode.EMERGENCY: by.emergency_us,
+        }  # fmt: skip
         self._asked_us = 0
         self._moved_us = 0
 
@@ -46,9 +49,7 @@ class Modes:
             return self._stopped(t_us, asked)
         if asked >= self.mode:
             self.mode, self._asked_us = asked, t_us
-        patience = {
-            Mode.DEGRADED: by.degraded_us, Mode.MINIMAL_RISK: by.minimal_risk_us, Mode.EMERGENCY: by.emergency_us,
-        }.get(self.mode)  # fmt: skip
+        patience = self._patience_us.get(self.mode)
         if self.mode >= Mode.MINIMAL_RISK and t_us - self._moved_us >= by.stands_us:
             self.mode, self._asked_us = Mode.STOPPED, t_us
         elif patience is not None and t_us - self._asked_us >= patience:

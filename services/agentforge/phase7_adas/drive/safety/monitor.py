@@ -100,11 +100,11 @@ class Monitor:
         if state is not None:
             if tracks is not None:
                 around = self._around.step(given.road, state, tracks, plan)
-                sure_N = sure(around, tracks)
-                bounds += [rss(around, now, sure_N), one_source(around, tracks, now)]
+                sure_N = [sure(one) for one in around.others]
+                bounds += [rss(around, now, sure_N), one_source(around, now)]
                 if plan is not None:
-                    bounds.append(self._course.step(plan, tracks, around, sure_N, now))
-                self._blinded = self._blind.step(around, tracks, now)
+                    bounds.append(self._course.step(plan, around, sure_N, now))
+                self._blinded = self._blind.step(around, now)
                 d = around.ego_d
             else:
                 d = float(given.road.to_road(state[None, [X, Y]])[1][0])

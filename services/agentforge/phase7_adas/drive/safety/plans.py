@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 import numpy as np
@@ -18,6 +19,7 @@ from agentforge.phase7_adas.drive.messages import (
     Fault,
     Plan,
 )
+from agentforge.phase7_adas.drive.safety.numbers import numbers
 from agentforge.phase7_adas.drive.truth import HEADING, SPEED, Floats, X, Y
 from agentforge.phase7_adas.drive.world import limits
 
@@ -37,16 +39,17 @@ def check_plan(plan: Plan, now: int, ego_6: Floats | None) -> list[Fault]:
         return [Fault(code, now, "plan", fact)]
 
     states = plan.states_T5
-    if states.shape != (PLAN_STEPS, 5) or not np.isfinite(states).all():
+    if states.shape != (PLAN_STEPS, 5) or not numbers(states):
         return fault("PLAN_NOT_NUMBER", "its states are not all numbers")
-    if not (np.isfinite(plan.command.accel_mps2) and np.isfinite(plan.command.curvature_per_m)):
+    if not (math.isfinite(plan.command.accel_mps2) and math.isfinite(plan.command.curvature_per_m)):
         return fault("PLAN_NOT_NUMBER", "its command is not a number")
     if abs(now - plan.t_us) > OLDEST_US:
         return fault("PLAN_STALE", f"of {(now - plan.t_us) / 1e3:.0f} ms ago")
     if ego_6 is not None:
-        off = float(np.hypot(states[0, PLAN_X] - ego_6[X], states[0, PLAN_Y] - ego_6[Y]))
-        turn = abs(float(np.remainder(states[0, PLAN_HEADING] - ego_6[HEADING] + np.pi, 2 * np.pi) - np.pi))
-        faster = abs(float(states[0, PLAN_SPEED] - ego_6[SPEED]))
+        first, ego = states[0].tolist(), ego_6.tolist()
+        off = float(np.hypot(first[PLAN_X] - ego[X], first[PLAN_Y] - ego[Y]))
+        turn = abs((first[PLAN_HEADING] - ego[HEADING] + math.pi) % (2 * math.pi) - math.pi)
+        faster = abs(first[PLAN_SPEED] - ego[SPEED])
         if off > ELSEWHERE_M or turn > ELSEWHERE_RAD or faster > ELSEWHERE_MPS:
             return fault("PLAN_ELSEWHERE", f"{off:.1f} m, {turn:.2f} rad, {faster:.1f} m/s from the ego")
     if fact := _too_hard(states):
@@ -58,15 +61,17 @@ def _too_hard(states_T5: Floats) -> str:
     accel, speed = states_T5[:, PLAN_ACCEL], states_T5[:, PLAN_SPEED]
     if np.abs(accel).max() > HARD_ACCEL_MPS2:
         return f"acceleration of {accel[np.abs(accel).argmax()]:.1f} m/s2"
-    if speed.min() < -0.3 or speed.max() > limits.MAX_SPEED_MPS:
-        return f"speed from {speed.min():.1f} to {speed.max():.1f} m/s"
-    mean = (speed[1:] + speed[:-1]) / 2 * PLAN_STEP_S
+    least, most = speed.min(), speed.max()
+    if least < -0.3 or most > limits.MAX_SPEED_MPS:
+        return f"speed from {least:.1f} to {most:.1f} m/s"
+    twice = speed[1:] + speed[:-1]
     moved = states_T5[1:] - states_T5[:-1]
     step = np.hypot(moved[:, PLAN_X], moved[:, PLAN_Y])
-    if np.abs(step - mean).max() > LEAP_M:
-        return f"a leap of {np.abs(step - mean).max():.1f} m"
+    leap = np.abs(step - twice / 2 * PLAN_STEP_S).max()
+    if leap > LEAP_M:
+        return f"a leap of {leap:.1f} m"
     turn = np.remainder(moved[:, PLAN_HEADING] + np.pi, 2 * np.pi) - np.pi
-    side = float(np.abs(turn / PLAN_STEP_S * (speed[1:] + speed[:-1]) / 2).max())
+    side = float(np.abs(turn / PLAN_STEP_S * twice / 2).max())
     return f"lateral acceleration of {side:.1f} m/s2" if side > HARD_SIDE_MPS2 else ""
 
 

@@ -7,8 +7,9 @@ from typing import Final
 import numpy as np
 
 from agentforge.phase7_adas.drive.agent import Watched
-from agentforge.phase7_adas.drive.messages import Detections, Ego, Fault, Tracks
+from agentforge.phase7_adas.drive.messages import VX, VY, Detections, Ego, Fault, Tracks
 from agentforge.phase7_adas.drive.safety.belief import Belief
+from agentforge.phase7_adas.drive.safety.numbers import numbers
 from agentforge.phase7_adas.drive.truth import HEADING, SPEED, Floats, X, Y
 
 JUMP_M, JUMP_RAD, JUMP_MPS = 1.0, 0.15, 1.5
@@ -56,10 +57,10 @@ class EgoCheck:
 
     def _wrong(self, ego: Ego, belief: Belief) -> tuple[str, str]:
         state = ego.state_6
-        if state.shape != (6,) or not np.isfinite(state).all():
+        if state.shape != (6,) or not numbers(state):
             return "EGO_NOT_NUMBER", f"state {state!r}"
         last = self._last
-        self._same = self._same + 1 if last is not None and np.array_equal(last.state_6, state) else 0
+        self._same = self._same + 1 if last is not None and last.state_6.tolist() == state.tolist() else 0
         if not ego.trusted:
             return "EGO_UNTRUSTED", "; ".join(ego.reasons)
         if self._same >= FROZEN_TIMES and abs(state[SPEED]) > MOVES_MPS:
@@ -71,7 +72,7 @@ class EgoCheck:
     def _steady(self, ego: Ego, now: int) -> bool:
         """After a jump: has it been consistent with itself since?"""
         last = self._last
-        if last is None or last.state_6.shape != (6,) or not np.isfinite(last.state_6).all():
+        if last is None or last.state_6.shape != (6,) or not numbers(last.state_6):
             return False
         dt = max((ego.t_us - last.t_us) / 1e6, 0.0)
         way = dt * last.state_6[SPEED] * np.array([np.cos(last.state_6[HEADING]), np.sin(last.state_6[HEADING])])
@@ -84,9 +85,10 @@ class EgoCheck:
 
 def _jumped(state_6: Floats, believed_6: Floats, age_us: int) -> str:
     grace = DRIFT_MPS * age_us / 1e6
-    off = float(np.hypot(*(state_6[[X, Y]] - believed_6[[X, Y]])))
-    turn = abs(float(np.arctan2(*_sincos(state_6[HEADING] - believed_6[HEADING]))))
-    faster = abs(float(state_6[SPEED] - believed_6[SPEED]))
+    beside = [told - believed for told, believed in zip(state_6.tolist(), believed_6.tolist(), strict=True)]
+    off = float(np.hypot(beside[X], beside[Y]))
+    turn = abs(float(np.arctan2(np.sin(beside[HEADING]), np.cos(beside[HEADING]))))
+    faster = abs(beside[SPEED])
     if off > JUMP_M + grace:
         return f"{off:.1f} m beside where its motion led"
     if turn > JUMP_RAD + grace:
@@ -94,10 +96,6 @@ def _jumped(state_6: Floats, believed_6: Floats, age_us: int) -> str:
     if faster > JUMP_MPS + 2 * grace:
         return f"{faster:.1f} m/s beside the speed that its motion led to"
     return ""
-
-
-def _sincos(angle: float) -> tuple[float, float]:
-    return float(np.sin(angle)), float(np.cos(angle))
 
 
 class Streams:
@@ -122,20 +120,18 @@ class Streams:
                 unusable.add("tracks")
         if given.predictions is not None:
             told = given.predictions
-            if not all(np.isfinite(one).all() for one in (told.xy_NKT2, told.probability_NK, told.sigma_NKT)):
+            if not numbers(told.xy_NKT2, told.probability_NK, told.sigma_NKT):
                 faults.append(Fault("PREDICTIONS_NOT_NUMBER", now, "predictions", "not all are numbers"))
                 unusable.add("predictions")
         return faults, frozenset(unusable)
 
     def _check_detections(self, told: Detections, now: int) -> list[Fault]:
         last, self._detections = self._detections, told
-        if not (
-            np.isfinite(told.xy_N2).all() and np.isfinite(told.cov_N22).all() and np.isfinite(told.size_N3).all()
-        ):
+        if not numbers(told.xy_N2, told.cov_N22, told.size_N3):
             return [Fault("DETECTIONS_NOT_NUMBER", now, "detections", "not all are numbers")]
         if last is None or last.t_us == told.t_us:
             return []
-        same = len(told.xy_N2) > 0 and np.array_equal(last.xy_N2, told.xy_N2)
+        same = len(told.xy_N2) > 0 and last.xy_N2.tolist() == told.xy_N2.tolist()
         self._same_detections = self._same_detections + 1 if same else 0
         if self._same_detections >= FROZEN_TIMES:
             fact = f"the same {len(told.xy_N2)} detections {self._same_detections + 1} times"
@@ -144,17 +140,13 @@ class Streams:
 
     def _check_tracks(self, told: Tracks, now: int) -> list[Fault]:
         last = self._tracks
-        if not (
-            np.isfinite(told.mean_N4).all()
-            and np.isfinite(told.size_N3).all()
-            and np.isfinite(told.existence_N).all()
-        ):
+        if not numbers(told.mean_N4, told.size_N3, told.existence_N):
             return [Fault("TRACKS_NOT_NUMBER", now, "tracks", "not all are numbers")]
         self._tracks = told
         if last is None or last.t_us == told.t_us:
             return []
-        moving = bool((np.hypot(told.mean_N4[:, 2], told.mean_N4[:, 3]) > MOVES_MPS).any())
-        self._same_tracks = self._same_tracks + 1 if moving and np.array_equal(last.mean_N4, told.mean_N4) else 0
+        same = last.mean_N4.tolist() == told.mean_N4.tolist() and _some_move(told)
+        self._same_tracks = self._same_tracks + 1 if same else 0
         if self._same_tracks >= FROZEN_TIMES:
             return [
                 Fault("TRACKS_FROZEN", now, "tracks", f"the same {self._same_tracks + 1} times though some move")
@@ -162,21 +154,27 @@ class Streams:
         return _teleports(last, told, now)
 
 
+def _some_move(told: Tracks) -> bool:
+    return bool((np.hypot(told.mean_N4[:, VX], told.mean_N4[:, VY]) > MOVES_MPS).any())
+
+
 def _teleports(last: Tracks, told: Tracks, now: int) -> list[Fault]:
     dt = (told.t_us - last.t_us) / 1e6
     if not 0 < dt < 1.0:
         return []
-    if np.array_equal(told.id_N, last.id_N):
-        here = before = np.arange(len(told.id_N))
-    else:
-        place = np.minimum(np.searchsorted(last.id_N, told.id_N), max(len(last.id_N) - 1, 0))  # both are sorted
-        here = np.flatnonzero(last.id_N[place] == told.id_N) if len(last.id_N) else np.zeros(0, dtype=np.int64)
-        before = place[here]
-    velocity = last.mean_N4[before, 2:]
-    off = np.hypot(*(told.mean_N4[here, :2] - last.mean_N4[before, :2] - dt * velocity).T)
-    limit = TELEPORT_M + TELEPORT_S * np.hypot(*velocity.T)
-    wrong = (off > limit) & (last.age_us_N[before] > OLD_ENOUGH_US)
-    return [
-        Fault("TRACK_TELEPORT", now, f"track {told.id_N[here[row]]}", f"{off[row]:.1f} m beside where it was going")
-        for row in np.flatnonzero(wrong)
-    ]
+    before = dict(
+        zip(last.id_N.tolist(), zip(last.mean_N4.tolist(), last.age_us_N.tolist(), strict=True), strict=True)
+    )
+    faults = []
+    for track, (x, y, _, _) in zip(told.id_N.tolist(), told.mean_N4.tolist(), strict=True):
+        if track not in before:
+            continue
+        (px, py, vx, vy), age_us = before[track]
+        dx, dy = x - px - dt * vx, y - py - dt * vy
+        if age_us <= OLD_ENOUGH_US or abs(dx) + abs(dy) < TELEPORT_M:
+            continue  # the way is never longer than both its sides: for most tracks no root is needed
+        # numpy's, here and elsewhere: math's differs in the last bit
+        off = float(np.hypot(dx, dy))
+        if off > TELEPORT_M + TELEPORT_S * float(np.hypot(vx, vy)):
+            faults.append(Fault("TRACK_TELEPORT", now, f"track {track}", f"{off:.1f} m beside where it was going"))
+    return faults

@@ -10,18 +10,18 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from agentforge.phase7_adas.drive.messages import Fault, Source, Tracks
-from agentforge.phase7_adas.drive.safety.around import HALF_LONG, Around
+from agentforge.phase7_adas.drive.messages import Fault, Source
+from agentforge.phase7_adas.drive.safety.around import HALF_LONG, Around, Other
 from agentforge.phase7_adas.drive.safety.courses import Bound
-from agentforge.phase7_adas.drive.truth import Ints, Kind
+from agentforge.phase7_adas.drive.truth import Kind
 
 CALM_MPS2: Final = 3.0
 ASIDE_M: Final = 0.4
 LEFT_M: Final = 4.0
 KINDS: Final = (Source.CAMERA, Source.RADAR, Source.LIDAR, Source.V2X)
-_COUNT: Final[Ints] = np.array([sum((flags & int(kind)) > 0 for kind in KINDS) for flags in range(16)])
+_COUNT: Final = tuple(sum((flags & int(kind)) > 0 for kind in KINDS) for flags in range(16))
+_NONE, _V2X, _VEHICLE = int(Source.NONE), int(Source.V2X), int(Kind.VEHICLE)
 _SEE: Final = Source.CAMERA | Source.RADAR | Source.LIDAR
 _SIGHT: Final = tuple((str(one.name).lower(), int(one), int(_SEE & ~one)) for one in _SEE)
 """Name, flag and the flags of the others; enumerations are slow to read in a loop that runs every tick."""
@@ -38,41 +38,39 @@ LONE_US: Final = 2_000_000
 OLD_ENOUGH_US: Final = 1_000_000
 
 
-def sources(flags_N: Ints) -> Ints:
+def sources(flags: int) -> int:
     """How many kinds of sensor."""
-    return _COUNT.take(flags_N & (len(_COUNT) - 1))
+    return _COUNT[flags & (len(_COUNT) - 1)]
 
 
-def one_source(around: Around, tracks: Tracks, now: int) -> Bound:
+def one_source(around: Around, now: int) -> Bound:
     """What is in the way and seen by one kind only: the bound on acceleration, and a fault for each."""
-    count = sources(tracks.sources_N[around.row_N]) if len(around.id_N) else np.zeros(0, dtype=np.int64)
-    closing = around.ego_along - np.maximum(around.along_N, 0.0)
-    matters = np.maximum(closing, 0.0) ** 2 / (2 * CALM_MPS2) + LEFT_M + around.ego_along * 0.5
-    # what keeps its distance is no danger, and yet the others should see it
-    near = around.ahead_N < matters
-    lone = (count == 1) & (tracks.age_us_N[around.row_N] > LONE_US) & (around.ahead_N < VIEW_M[1])
-    found = (count < 2) & (around.aside_N < ASIDE_M) & (around.ahead_N > 0) & (near | lone)
     most, faults = np.inf, []
-    for n in np.flatnonzero(found):
-        room = max(float(around.ahead_N[n]) - LEFT_M, 0.5)
-        if near[n]:
-            most = min(most, -min(max(float(closing[n]), 0.0) ** 2 / (2 * room), CALM_MPS2))
-        fact = f"{around.ahead_N[n]:.1f} m ahead, seen by {Source(int(tracks.sources_N[around.row_N[n]]))!r} alone"
-        faults.append(Fault("OBJECT_ONE_SOURCE", now, f"track {around.id_N[n]}", fact))
-    return Bound(float(most), tuple(faults))
+    for one in around.others:
+        count = sources(one.sources)
+        if count >= 2 or not (one.aside < ASIDE_M and one.ahead > 0):
+            continue
+        closing = max(around.ego_along - max(one.along, 0.0), 0.0)
+        # what keeps its distance is no danger, and yet the others should see it
+        near = one.ahead < closing * closing / (2 * CALM_MPS2) + LEFT_M + around.ego_along * 0.5
+        lone = count == 1 and one.age_us > LONE_US and one.ahead < VIEW_M[1]
+        if not (near or lone):
+            continue
+        if near:
+            most = min(most, -min(closing**2 / (2 * max(one.ahead - LEFT_M, 0.5)), CALM_MPS2))
+        fact = f"{one.ahead:.1f} m ahead, seen by {Source(one.sources)!r} alone"
+        faults.append(Fault("OBJECT_ONE_SOURCE", now, f"track {one.id}", fact))
+    return Bound(most, tuple(faults))
 
 
-def sure(around: Around, tracks: Tracks) -> NDArray[np.bool_]:
+def sure(one: Other) -> bool:
     """Two kinds of sensor, or some age: less may be a ghost of this moment. V2X alone is never sure, nor is what
     moves and has not been seen for long.
     """
-    rows = around.row_N
-    if len(rows) == 0:
-        return np.zeros(0, dtype=bool)
-    flags = tracks.sources_N[rows]
-    unseen = (flags == int(Source.NONE)) & (np.abs(around.along_N) + np.abs(around.across_N) > MOVES_MPS)
-    old = (tracks.age_us_N[rows] >= SURE_US) & (flags != int(Source.V2X)) & ~unseen
-    return np.asarray((sources(flags) >= 2) | old)
+    if sources(one.sources) >= 2:
+        return True
+    unseen = one.sources == _NONE and abs(one.along) + abs(one.across) > MOVES_MPS
+    return one.age_us >= SURE_US and one.sources != _V2X and not unseen
 
 
 class BlindSensors:
@@ -81,22 +79,30 @@ class BlindSensors:
     def __init__(self) -> None:
         self._since_us: dict[str, int] = {}
 
-    def step(self, around: Around, tracks: Tracks, now: int) -> frozenset[str]:
-        away, aside = around.s_N - around.ego_s, around.d_N - around.ego_d
+    def step(self, around: Around, now: int) -> frozenset[str]:
         if around.ego_along < MOVES_MPS:
             self._since_us.clear()
             return frozenset()
-        view = (away > VIEW_M[0] + HALF_LONG) & (away < VIEW_M[1]) & (np.abs(aside) < VIEW_SLOPE * away)
-        rows = around.row_N[view]
-        sure = (tracks.existence_N[rows] > SURE) & (tracks.age_us_N[rows] > OLD_ENOUGH_US)
-        flags = tracks.sources_N[rows[sure & (tracks.kind_N[rows] == int(Kind.VEHICLE))]]
+        flags = [one.sources for one in around.others if _in_view(around, one)]
         blind = set()
         for name, flag, others in _SIGHT:
-            agreed = flags[(flags & others) == others]
-            if len(agreed) == 0:
+            agreed = [one for one in flags if one & others == others]
+            if not agreed:
                 continue  # nobody to compare with: what was found before stands
-            if ((agreed & flag) > 0).any():
+            if any(one & flag for one in agreed):
                 self._since_us.pop(name, None)
             elif now - self._since_us.setdefault(name, now) >= BLIND_US:
                 blind.add(name)
         return frozenset(blind)
+
+
+def _in_view(around: Around, one: Other) -> bool:
+    """A vehicle that is there, where every sensor sees it."""
+    away = one.s - around.ego_s
+    return (
+        VIEW_M[0] + HALF_LONG < away < VIEW_M[1]
+        and abs(one.d - around.ego_d) < VIEW_SLOPE * away
+        and one.existence > SURE
+        and one.age_us > OLD_ENOUGH_US
+        and one.kind == _VEHICLE
+    )

@@ -8,10 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
-from agentforge.phase7_adas.drive.truth import Floats
-
 
 @dataclass(frozen=True)
 class RssParameters:
@@ -33,30 +29,31 @@ class RssParameters:
 RSS = RssParameters()
 
 
-def behind(rear_mps: Floats, front_mps: Floats, by: RssParameters = RSS) -> Floats:
+def behind(rear_mps: float, front_mps: float, by: RssParameters = RSS) -> float:
     """Longitudinal distance needed behind one that goes the same way."""
     after = rear_mps + by.response_s * by.accel_max_mps2
-    own = rear_mps * by.response_s + by.accel_max_mps2 * by.response_s**2 / 2 + after**2 / (2 * by.brake_min_mps2)
-    return np.maximum(own - front_mps**2 / (2 * by.brake_max_mps2), 0.0)
+    own = rear_mps * by.response_s + by.accel_max_mps2 * by.response_s**2 / 2
+    own += after * after / (2 * by.brake_min_mps2)
+    return max(own - front_mps * front_mps / (2 * by.brake_max_mps2), 0.0)
 
 
-def towards(ego_mps: Floats, other_mps: Floats, by: RssParameters = RSS) -> Floats:
+def towards(ego_mps: float, other_mps: float, by: RssParameters = RSS) -> float:
     """Longitudinal distance needed to one that comes towards us at `other_mps` >= 0."""
 
-    def way(speed: Floats, brake: float) -> Floats:
+    def way(speed: float, brake: float) -> float:
         after = speed + by.response_s * by.accel_max_mps2
-        return (speed + after) / 2 * by.response_s + after**2 / (2 * brake)
+        return (speed + after) / 2 * by.response_s + after * after / (2 * brake)
 
     return way(ego_mps, by.brake_min_mps2) + way(other_mps, by.oncoming_brake_mps2)
 
 
-def aside(right_mps: Floats, left_mps: Floats, by: RssParameters = RSS) -> Floats:
+def aside(right_mps: float, left_mps: float, by: RssParameters = RSS) -> float:
     """Lateral distance needed between two, by their lateral speeds, positive to the left."""
 
-    def drift(towards_mps: Floats) -> Floats:
+    def drift(towards_mps: float) -> float:
         """Way towards the other until the own lateral motion has been braked away."""
         after = towards_mps + by.response_s * by.side_accel_mps2
         way = (towards_mps + after) / 2 * by.response_s
-        return way + np.sign(after) * after**2 / (2 * by.side_brake_mps2)
+        return way + after * abs(after) / (2 * by.side_brake_mps2)
 
-    return by.side_gap_m + np.maximum(drift(right_mps) + drift(-left_mps), 0.0)
+    return by.side_gap_m + max(drift(right_mps) + drift(-left_mps), 0.0)

@@ -54,6 +54,8 @@ class Watchdog:
         if self._began_us is None:
             self._began_us = given.t_us
         faults = [fault for name in self._limits if (fault := self._sensor(name, given)) is not None]
+        if not faults and not blind:
+            return faults
         failing = {fault.where for fault in faults}
         faults += [
             Fault("SENSOR_BLIND", given.t_us, name, "sees nothing of what the others see") for name in sorted(blind)
