@@ -24,7 +24,7 @@ def test_a_scene_as_it_is_told_and_drawn(tmp_path: Path) -> None:
     kinds = np.array([Kind.PEDESTRIAN, Kind.VEHICLE])
     others = Bodies(np.array([3, 4]), kinds, state, np.array([[0.5, 0.6, 1.7], [4.0, 2.0, 1.5]]))
     truth = Truth(2_000_000, ego, np.array([4.6, 1.9, 1.5]), others, Weather())
-    times = StageTimes(*[0.1] * 7)
+    times = StageTimes(*[0.1] * 8)
     verdict = Verdict(2_000_000, Mode.DEGRADED, Command(0.0, 0.0))
     tick = Tick(2_000_000, None, None, one_track(2_000_000), None, None, verdict, times, {}, {}, ())
     told = json.loads(json.dumps(told_scene(tick, truth, ROAD, "night_pedestrian")))
