@@ -46,6 +46,19 @@ def test_a_person_is_a_person() -> None:
     assert told.confidence_N[which] > 0.8
 
 
+@pytest.mark.parametrize("heard", [("camera", "radar", "lidar"), ("lidar", "radar")])
+@pytest.mark.parametrize(("mps", "kind"), [(11.0, Kind.VEHICLE), (3.0, Kind.PEDESTRIAN)])
+def test_what_shows_little_and_drives_is_part_of_a_vehicle(heard: tuple[str, ...], mps: float, kind: Kind) -> None:
+    """Far away a car's front falls apart: what is left of it has the size of a person, and radar tells that it is
+    none. It is completed away from the sensors, as any vehicle."""
+    told = agent().step(only(sight(truth((PERSON, 40.0, 2.0, mps))), *heard))
+    which = int(told.confidence_N.argmax())
+    assert told.kind_N[which] == kind
+    assert told.size_N3[which, 0] > 4.0 if kind == Kind.VEHICLE else told.size_N3[which, 0] < 1.0
+    deeper = told.xy_N2[which, 0] - 40.0
+    assert 1.2 < deeper < 2.8 if kind == Kind.VEHICLE else abs(deeper) < 0.6
+
+
 def test_debris_that_the_camera_does_not_know_is_found() -> None:
     given = sight(truth((THING, 20.0, 0.0, 0.0)))
     for heard in (given, only(given, "lidar", "radar"), only(given, "lidar")):

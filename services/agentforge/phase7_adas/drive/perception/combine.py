@@ -87,7 +87,7 @@ class Evidence:
 
 # enumerations are slow to read in a loop that runs every tick
 _CAMERA, _RADAR, _LIDAR = int(Source.CAMERA), int(Source.RADAR), int(Source.LIDAR)
-_VEHICLE, _OBSTACLE = int(Kind.VEHICLE), int(Kind.OBSTACLE)
+_VEHICLE, _PEDESTRIAN, _OBSTACLE = int(Kind.VEHICLE), int(Kind.PEDESTRIAN), int(Kind.OBSTACLE)
 (
     _ONE, _HEAT, _POINTS, _SNR, _FAR, _FAR_SQUARED, _BESIDE, _ROAD, _MOVES, _RETURNS, _TALL, _STRENGTH, _AGREES,
     _DOUBLE,
@@ -101,6 +101,8 @@ WHOLE_M = 0.12
 """Across the line of sight, of a vehicle whose end or side is seen as a whole."""
 CUT_M = 1.5
 """Doubt of where along its length the middle of a body is that goes on beyond the edge of the view."""
+FASTEST_WALK_MPS = 7.0
+"""What radar says is faster is no person, whatever shows of it."""
 BODY_MPS = 6.0
 """A body may have gone this much while its reading came; radar tells the part along the line of sight."""
 
@@ -131,11 +133,14 @@ def combine(
         if told is not None:
             shown = (box[:many] != NONE).nonzero()[0]
             kind[shown] = told.kind_N[box[shown]]
-        _tell_lidar(made, lidar, kind, box[:many] == NONE, lidar_x_m)
+        _place_lidar(made, lidar, kind, box[:many] == NONE, lidar_x_m)
+        _tell_lidar(made, lidar)
     if told is not None:
         _tell_camera(made, told, camera_xy, box, many, eye)
     if given.radar is not None:
         _tell_radar(made, given.radar, radar_x_m, many)
+        if lidar is not None and many and (made.kind[:many] != kind).any():  # radar knows better
+            _place_lidar(made, lidar, made.kind[:many].copy(), box[:many] == NONE, lidar_x_m)
     return _finished(made, given, eye, camera_half_view)
 
 
@@ -175,26 +180,30 @@ class _Building:
             setattr(self, name, whole[:many])
 
 
-def _tell_lidar(made: _Building, found: Clusters, kind: Ints, unseen: NDArray[np.bool_], lidar_x_m: float) -> None:
+def _place_lidar(made: _Building, found: Clusters, kind: Ints, unseen: NDArray[np.bool_], lidar_x_m: float) -> None:
     """The first bodies are lidar's; `unseen` are those that the camera does not show."""
     many, eye, vehicle = len(kind), np.array([lidar_x_m, 0.0]), kind == _VEHICLE
     xy, heading, size = completed(found, kind, eye)
     made.kind[:many], made.xy[:many], made.heading[:many], made.size[:many] = kind, xy, heading, size
-    made.sources[:many] = _LIDAR
     lengthy = np.where(vehicle, 0.5, 0.2)
     whole = vehicle & (shown_across(found, lidar_x_m) > END_M)
     made.radial[:many], made.tangent[:many] = lengthy, np.where(whole, WHOLE_M, 0.15 + 0.3 * lengthy)
     made.doubtful[:many] = CUT_M * found.cut_N[:, None] * heading
     made.depth[:many] = depths(xy - eye, heading, size)
-    far = np.hypot(xy[:, 0], xy[:, 1])
-    made.features[:many, _POINTS] = np.log(found.points_N) + 2.0 * np.log(np.maximum(far, 2.0) / 20.0)
-    made.features[:many, _TALL] = found.top_N
-    made.features[:many, _STRENGTH] = found.strength_N
-    made.doubt[:many] = 1.0 - NAIVE_LIDAR
     part = within(found.xy_N2, xy, heading, size, kind, found.points_N)
     # a person whom the camera shows there stands before the car, a second car in a car does not; and the last of
     # a car at the edge of the view is no person
     made.part[:many] = (part & (unseen | vehicle)) | (found.cut_N & ~vehicle)
+
+
+def _tell_lidar(made: _Building, found: Clusters) -> None:
+    many = len(found.points_N)
+    far = np.hypot(made.xy[:many, 0], made.xy[:many, 1])
+    made.sources[:many] = _LIDAR
+    made.features[:many, _POINTS] = np.log(found.points_N) + 2.0 * np.log(np.maximum(far, 2.0) / 20.0)
+    made.features[:many, _TALL] = found.top_N
+    made.features[:many, _STRENGTH] = found.strength_N
+    made.doubt[:many] = 1.0 - NAIVE_LIDAR
 
 
 def _tell_camera(made: _Building, told: Told, xy_N2: Floats, box: Ints, many: int, eye: Floats) -> None:
@@ -239,6 +248,8 @@ def _tell_radar(made: _Building, found: Echoes, radar_x_m: float, many: int) -> 
     made.features[body, _RETURNS] = np.log(count)
     made.features[body, _MOVES] = moves
     made.doubt[body] *= 1.0 - NAIVE_RADAR
+    drives = body[(np.abs(ground) > FASTEST_WALK_MPS) & (made.kind[body] == _PEDESTRIAN)]
+    made.kind[drives], made.size[drives] = _VEHICLE, USUAL[_VEHICLE]
     nearest = np.minimum.reduceat(found.range_N[order], start)
     azimuth = np.add.reduceat(found.azimuth_N[order], start) / count
     # bodies are in order: those that radar alone tells of come last, behind those that lidar does not tell of
