@@ -9,9 +9,9 @@ import pytest
 from agentforge.phase7_adas.drive.agent import Seen
 from agentforge.phase7_adas.drive.fusion.agent import Fusion
 from agentforge.phase7_adas.drive.fusion.evidence import STANDING
-from agentforge.phase7_adas.drive.fusion.visibility import CUT_ACROSS_M, CUT_ALONG_M, cut_doubt, passed
+from agentforge.phase7_adas.drive.fusion.visibility import CUT_ACROSS_M, CUT_ALONG_M, at_edge, edge_doubt
 from agentforge.phase7_adas.drive.messages import Detections, Source, no_detections
-from agentforge.phase7_adas.drive.truth import Floats, Ints, Kind
+from agentforge.phase7_adas.drive.truth import Kind
 
 pytestmark = pytest.mark.requirement("SR2")
 
@@ -19,8 +19,9 @@ AT_ORIGIN = np.zeros(6)
 CAR = np.array([4.5, 1.8, 1.5])
 
 
-def places(x: float, y: float, kind: Kind = Kind.VEHICLE) -> tuple[Floats, Floats, Ints]:
-    return np.array([[x, y]]), CAR[None], np.array([int(kind)])
+def edges(x: float, y: float, kind: Kind = Kind.VEHICLE) -> tuple[bool, bool]:
+    cut_N, beyond_N = at_edge(np.array([[x, y]]), CAR[None], np.array([int(kind)]))
+    return bool(cut_N[0]), bool(beyond_N[0])
 
 
 @pytest.mark.parametrize(
@@ -34,18 +35,15 @@ def places(x: float, y: float, kind: Kind = Kind.VEHICLE) -> tuple[Floats, Float
     ],
 )
 def test_the_edge_of_the_view_cuts_who_is_passed(x: float, y: float, cut: bool, beyond: bool) -> None:
-    doubt = cut_doubt(*places(x, y), AT_ORIGIN)[0]
-    assert (doubt.any(), bool(passed(*places(x, y), AT_ORIGIN)[0])) == (cut, beyond)
-    assert not cut_doubt(*places(x, y, Kind.PEDESTRIAN), AT_ORIGIN).any()
-    if cut:
-        assert np.diag(doubt) == pytest.approx([CUT_ALONG_M**2, CUT_ACROSS_M**2])
+    assert edges(x, y) == (cut, beyond)
+    assert edges(x, y, Kind.PEDESTRIAN) == (False, False)
 
 
 def test_the_doubt_lies_along_the_ego() -> None:
+    assert np.diag(edge_doubt(AT_ORIGIN)) == pytest.approx([CUT_ALONG_M**2, CUT_ACROSS_M**2])
     ego = AT_ORIGIN.copy()
     ego[2] = math.pi / 2
-    doubt = cut_doubt(*places(2.8, 2.8), ego)[0]  # to the right of who looks to the north
-    assert np.diag(doubt) == pytest.approx([CUT_ACROSS_M**2, CUT_ALONG_M**2])
+    assert np.diag(edge_doubt(ego)) == pytest.approx([CUT_ACROSS_M**2, CUT_ALONG_M**2])
 
 
 def told(t_us: int, *rows: tuple[float, float, float]) -> Detections:

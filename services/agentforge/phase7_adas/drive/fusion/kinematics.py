@@ -41,10 +41,10 @@ def pushes(mean_N4: Floats, kind_N: Ints, across_part: Floats) -> Floats:
     speed_N = length(mean_N4[:, 2:])
     unit_N2 = mean_N4[:, 2:] / np.maximum(speed_N, ROLLS_MPS)[:, None]
     rolls_N = speed_N > ROLLS_MPS
-    part_N = np.where(rolls_N, across_part[kind_N] ** 2, 1.0)[:, None, None]
+    part_N = np.where(rolls_N, across_part.take(kind_N) ** 2, 1.0)[:, None, None]
     slow_N = np.where(rolls_N | (kind_N != VEHICLE), 1.0, SLOW_PART)
     along_N22 = unit_N2[:, :, None] * unit_N2[:, None, :]
-    density_N22: Floats = ((PUSH_BY_KIND[kind_N] * slow_N) ** 2)[:, None, None] * (
+    density_N22: Floats = ((PUSH_BY_KIND.take(kind_N) * slow_N) ** 2)[:, None, None] * (
         part_N * EYE_22 + (1.0 - part_N) * along_N22
     )
     return density_N22

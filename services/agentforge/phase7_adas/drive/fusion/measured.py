@@ -82,7 +82,7 @@ def measured(detections: Detections, ego: Ego, counts: Counter[str]) -> Measured
     sin, cos = math.sin(ego_6[HEADING]), math.cos(ego_6[HEADING])
     turn = np.array([[cos, -sin], [sin, cos]])
     ahead, speed, yaw_rate = SPECS.radar.mount_x_m, ego_6[SPEED], ego_6[YAW_RATE]
-    here = ego_6[[X, Y]]
+    here = ego_6[: Y + 1]
     beam = np.empty(xy.shape)
     beam[:, 0], beam[:, 1] = np.cos(echo), np.sin(echo)
     beam[np.isnan(beam)] = 0.0

@@ -21,7 +21,7 @@ from agentforge.phase7_adas.drive.fusion.kinematics import (
     with_range_rate,
 )
 from agentforge.phase7_adas.drive.fusion.measured import Measured
-from agentforge.phase7_adas.drive.fusion.visibility import cut_doubt, passed, visible
+from agentforge.phase7_adas.drive.fusion.visibility import at_edge, edge_doubt, visible
 from agentforge.phase7_adas.drive.messages import Source, Tracks
 from agentforge.phase7_adas.drive.truth import HEADING, Floats, Ints, Kind, to_ego
 
@@ -65,6 +65,7 @@ NEVER_US: Final = -(2**62)
 ANYWHERE: Final = -float(np.log(2 * math.pi * CLUTTER_PER_M2))
 """What the place of a detection would add if it were as sharp as a square metre and just where it should be."""
 EYE_22: Final[Floats] = np.eye(2)
+VOTE_BY_KIND: Final[Floats] = np.eye(len(Kind))
 VEHICLE: Final = int(Kind.VEHICLE)
 
 
@@ -143,11 +144,13 @@ class Bank:
         rows, kind_N = self.rows, self.rows.kind
         here_N2 = to_ego(rows.mean[:, :2], seen.ego_6)
         cost_NM, squared_NM = costs_NM(rows.mean, rows.cov, kind_N, rows.depth, seen)
-        stands_N = np.hypot(rows.mean[:, 2], rows.mean[:, 3]) < STANDS_MPS
-        cost_NM[stands_N & passed(rows.mean[:, :2], rows.size, kind_N, seen.ego_6, here_N2)] = NEVER
+        cut_N, beyond_N = at_edge(here_N2, rows.size, kind_N)
+        if np.count_nonzero(beyond_N):
+            stands_N = np.hypot(rows.mean[:, 2], rows.mean[:, 3]) < STANDS_MPS
+            cost_NM[stands_N & beyond_N] = NEVER
         row, column = pairs(cost_NM)
         self._miss(row, visible(rows.mean[:, :2], rows.size, kind_N, seen.ego_6, here_N2))
-        self._hit(row, column, seen, kind_N[row], here_N2.take(row, axis=0))
+        self._hit(row, column, seen, kind_N.take(row), cut_N.take(row))
         self._bear(column, squared_NM, seen)
         self._bury(seen.t_us, doubles(self.rows, seen.ego_6[:2]))
 
@@ -165,38 +168,40 @@ class Bank:
         rows.odds = rows.odds + missed * weighs
         rows.rate = rows.rate + RATE_GAIN * looked_N * (~missed - rows.rate)
 
-    def _hit(self, row: Ints, column: Ints, seen: Measured, kind: Ints, here_N2: Floats) -> None:
-        """`kind` and `here_N2` are of `row`: what they were taken for, and where they are in the ego's frame."""
+    def _hit(self, row: Ints, column: Ints, seen: Measured, kind: Ints, cut: NDArray[np.bool_]) -> None:
+        """`kind` and `cut` are of `row`: what they were taken for, and whether the view's edge cuts them."""
         rows, mean, size = self.rows, self.rows.mean.take(row, axis=0), self.rows.size.take(row, axis=0)
-        before, hits, depth = rows.cov.take(row, axis=0), rows.hits[row], rows.depth[row]
-        seen_depth, seen_kind, sight_N2 = seen.depth_M[column], seen.kind_M[column], seen.sight_M2[column]
-        settled = (hits >= SETTLED_HITS)[:, None, None]
-        doubt = cut_doubt(mean[:, :2], size, kind, seen.ego_6, here_N2)
-        cov = seen.cov_M22.take(column, axis=0) + settled * doubt
+        before, hits, depth = rows.cov.take(row, axis=0), rows.hits.take(row), rows.depth.take(row)
+        seen_depth, seen_kind = seen.depth_M.take(column), seen.kind_M.take(column)
+        sight_N2, cov = seen.sight_M2.take(column, axis=0), seen.cov_M22.take(column, axis=0)
+        doubted = cut & (hits >= SETTLED_HITS)
+        if np.count_nonzero(doubted):
+            cov[doubted] += edge_doubt(seen.ego_6)
         other = kind != seen_kind
-        xy_N2 = seen.xy_M2.take(column, axis=0) + (other * (depth - seen_depth))[:, None] * sight_N2
+        xy_N2 = seen.xy_M2.take(column, axis=0)
+        if np.count_nonzero(other):
+            xy_N2 += (other * (depth - seen_depth))[:, None] * sight_N2
         spread = np.linalg.det(before[:, :2, :2] + cov)
         mean, after, self.nis = with_position(mean, before, xy_N2, cov)
-        mean, after, _ = with_range_rate(mean, after, seen.rate_M[column], seen.beam_M2.take(column, axis=0))
-        told = np.minimum(np.maximum(seen.confidence_M[column], 0.02), 0.98)
+        mean, after, _ = with_range_rate(mean, after, seen.rate_M.take(column), seen.beam_M2.take(column, axis=0))
+        told = np.minimum(np.maximum(seen.confidence_M.take(column), 0.02), 0.98)
         place = ANYWHERE - np.log(spread) / 2 - self.nis / 2
         speaks = np.log(told / (1 - told)) + np.minimum(np.maximum(place, UNLIKELY), LIKELY)
         speaks = np.where(told < DOUBTFUL, np.minimum(speaks, 0.0), speaks)
-        rows.odds[row] = np.minimum(rows.odds[row] + speaks, ODDS_LIMIT)
-        votes = KIND_MEMORY * rows.votes.take(row, axis=0)
-        votes[np.arange(len(row)), seen_kind] += told
+        rows.odds[row] = np.minimum(rows.odds.take(row) + speaks, ODDS_LIMIT)
+        votes = KIND_MEMORY * rows.votes.take(row, axis=0) + VOTE_BY_KIND.take(seen_kind, axis=0) * told[:, None]
         # taken for another kind from now on: the side that is seen stays where it is, and the middle goes
         now = votes.argmax(axis=1) != kind
-        mean[:, :2] += (now * (seen_depth - depth))[:, None] * sight_N2
+        if np.count_nonzero(now):
+            mean[:, :2] += (now * (seen_depth - depth))[:, None] * sight_N2
         rows.mean[row], rows.cov[row], rows.votes[row] = mean, after, votes
         rows.depth[row] = np.where(~other | now, seen_depth, depth)
         gain = np.where(now, 1.0, np.where(other, 0.0, SIZE_GAIN))
         rows.size[row] = size + gain[:, None] * (seen.size_M3.take(column, axis=0) - size)
         rows.seen_us[row], rows.hits[row] = seen.t_us, hits + 1
-        supported = (seen.sources_M[column, None] & FLAGS) > 0
-        rows.source_us[row] = np.where(supported, seen.t_us, rows.source_us[row])
-        sure = (self.rows.existence >= CONFIRMED) & (self.rows.hits >= HITS)
-        self.rows.confirmed = self.rows.confirmed | sure
+        supported = (seen.sources_M.take(column)[:, None] & FLAGS) > 0
+        rows.source_us[row] = np.where(supported, seen.t_us, rows.source_us.take(row, axis=0))
+        rows.confirmed = rows.confirmed | ((rows.existence >= CONFIRMED) & (rows.hits >= HITS))
 
     def _bear(self, column: Ints, squared_NM: Floats, seen: Measured) -> None:
         """A detection that no track took, unless it lies in the body of a track that took another."""
@@ -207,47 +212,53 @@ class Bank:
             reach_N = np.maximum(self.rows.size[:, 0], self.rows.size[:, 1]) / 2 + BESIDE_M
             inside_NM = (away_NM < reach_N[:, None]) & (self.rows.confirmed[:, None] > 0)
             free &= ~inside_NM.any(axis=0)
-        self.rows = self.rows.joined(self.born(free.nonzero()[0][: max(0, MOST - len(self.rows))], seen))
+        index = free.nonzero()[0][: max(0, MOST - len(self.rows))]
+        if len(index):
+            self.rows = self.rows.joined(self.born(index, seen))
 
     def born(self, index: Ints, seen: Measured) -> Rows:
         """New rows: the velocity is what the radar leaves of any of the kind's size, a vehicle's most likely along
         the ego's own way."""
-        many, kind, rate = len(index), seen.kind_M[index], seen.rate_M[index]
+        many, kind, rate = len(index), seen.kind_M.take(index), seen.rate_M.take(index)
+        xy, beam = seen.xy_M2.take(index, axis=0), seen.beam_M2.take(index, axis=0)
         mean, cov = np.zeros((many, 4)), np.zeros((many, 4, 4))
-        mean[:, :2], cov[:, :2, :2] = seen.xy_M2[index], seen.cov_M22[index]
+        mean[:, :2], cov[:, :2, :2] = xy, seen.cov_M22.take(index, axis=0)
         ahead = np.array([math.cos(seen.ego_6[HEADING]), math.sin(seen.ego_6[HEADING])])
         drives = (kind == VEHICLE) | (np.abs(rate) > FASTEST_WALK_MPS)
         # a radar that hears others and not this one says that it is a part of something, or slow, or nothing
-        silent = np.isnan(rate) & (~np.isnan(seen.rate_M)).any()
-        wide = ((BORN_SPEED_BY_KIND[kind] * np.where(silent, SILENT_PART, 1.0)) ** 2)[:, None, None]
+        silent = np.isnan(rate) & (not np.isnan(seen.rate_M).all())
+        wide = ((BORN_SPEED_BY_KIND.take(kind) * np.where(silent, SILENT_PART, 1.0)) ** 2)[:, None, None]
         rolls = np.where(drives, BORN_ACROSS**2, 1.0)[:, None, None]
         cov[:, 2:, 2:] = wide * (rolls * EYE_22 + (1.0 - rolls) * (ahead[:, None] * ahead))
-        beside, as_it = self._goes_as(index, seen)
-        mean[beside, 2:], cov[beside, 2:, 2:] = as_it, GOES_AS_MPS**2 * EYE_22
-        mean, cov, _ = with_range_rate(mean, cov, rate, seen.beam_M2[index])
-        likely = np.minimum(np.maximum(seen.confidence_M[index], 0.02), BORN_LIMIT)
+        beside, as_it = self._goes_as(xy, rate, beam)
+        if len(beside):
+            mean[beside, 2:], cov[beside, 2:, 2:] = as_it, GOES_AS_MPS**2 * EYE_22
+        mean, cov, _ = with_range_rate(mean, cov, rate, beam)
+        likely = np.minimum(np.maximum(seen.confidence_M.take(index), 0.02), BORN_LIMIT)
         odds = np.log(likely / (1 - likely)) - BORN_DISCOUNT
-        votes = np.full((many, len(Kind)), 0.01)
-        votes[np.arange(many), kind] += likely
-        t_us = np.full(many, seen.t_us)
-        supported = (seen.sources_M[index, None] & FLAGS) > 0
+        votes = 0.01 + VOTE_BY_KIND.take(kind, axis=0) * likely[:, None]
+        t_us, none = np.full(many, seen.t_us), np.zeros(many, dtype=np.int64)
+        supported = (seen.sources_M.take(index)[:, None] & FLAGS) > 0
         return Rows(
-            self.new_ids(many), mean, cov, seen.size_M3[index], votes, odds, t_us, t_us.copy(),
-            np.ones(many, dtype=np.int64), np.full(many, FIRST_RATE), np.zeros(many, dtype=np.int64),
-            np.where(supported, seen.t_us, NEVER_US), seen.depth_M[index].copy(), np.zeros(many, dtype=np.int64),
+            self.new_ids(many), mean, cov, seen.size_M3.take(index, axis=0), votes, odds, t_us, t_us.copy(),
+            none + 1, np.full(many, FIRST_RATE), none,
+            np.where(supported, seen.t_us, NEVER_US), seen.depth_M.take(index), none.copy(),
         )  # fmt: skip
 
-    def _goes_as(self, index: Ints, seen: Measured) -> tuple[Ints, Floats]:
-        """Those (of `index`) that are near a settled vehicle and as fast along the beam, and its velocity: they are
-        parts of a long one, or follow it."""
+    def _goes_as(self, xy_I2: Floats, rate_I: Floats, beam_I2: Floats) -> tuple[Ints, Floats]:
+        """Those that are near a settled vehicle and as fast along the beam, and its velocity: they are parts of a
+        long one, or follow it."""
         rows = self.rows
         settled = ((rows.kind == VEHICLE) & (rows.confirmed > 0) & (rows.hits >= SETTLED_HITS)).nonzero()[0]
-        if len(index) == 0 or len(settled) == 0:
-            return np.zeros(0, dtype=np.int64), np.zeros((0, 2))
-        away_IN = length(seen.xy_M2[index][:, None] - rows.mean[settled, :2])
-        rate_IN = seen.beam_M2[index] @ rows.mean[settled, 2:].T
-        alike_IN = np.abs(rate_IN - seen.rate_M[index][:, None]) < ALIKE_RATE_MPS  # never of those without a rate
-        away_IN = np.where(alike_IN & (np.abs(rate_IN) > FASTEST_WALK_MPS), away_IN, np.inf)
+        none = np.zeros(0, dtype=np.int64), np.zeros((0, 2))
+        if len(settled) == 0:
+            return none
+        rate_IN = beam_I2 @ rows.mean[settled, 2:].T
+        alike_IN = np.abs(rate_IN - rate_I[:, None]) < ALIKE_RATE_MPS  # never of those without a rate
+        alike_IN &= np.abs(rate_IN) > FASTEST_WALK_MPS
+        if not np.count_nonzero(alike_IN):
+            return none
+        away_IN = np.where(alike_IN, length(xy_I2[:, None] - rows.mean[settled, :2]), np.inf)
         nearest_I = away_IN.argmin(axis=1)
         found = (away_IN.min(axis=1) < GOES_AS_M).nonzero()[0]
         return found, rows.mean[settled[nearest_I[found]], 2:]
@@ -276,11 +287,12 @@ class Bank:
         kind, source_us = rows.votes.take(at, axis=0).argmax(axis=1), rows.source_us.take(at, axis=0)
         dt_s = 0.0 if self.t_us is None else min(max((t_us - self.t_us) / 1e6, 0.0), 1.0)
         mean, cov = ahead(rows.mean.take(at, axis=0), rows.cov.take(at, axis=0), kind, dt_s, self._across_part)
-        speed_2 = np.einsum("ni,nij,nj->n", mean[:, 2:], inverse_22(cov[:, 2:, 2:])[0], mean[:, 2:])
-        stands = (speed_2 < STANDS_SQUARED) & (np.hypot(mean[:, 2], mean[:, 3]) < STANDS_MPS)
-        mean[stands, 2:] = 0.0
+        slow = np.hypot(mean[:, 2], mean[:, 3]) < STANDS_MPS
+        if np.count_nonzero(slow):
+            speed_2 = np.einsum("ni,nij,nj->n", mean[:, 2:], inverse_22(cov[:, 2:, 2:])[0], mean[:, 2:])
+            mean[(speed_2 < STANDS_SQUARED) & slow, 2:] = 0.0
         sources = ((t_us - source_us <= RECENT_US) * FLAGS).sum(axis=1)
         return Tracks(
-            t_us, rows.id[at], mean, cov, rows.size.take(at, axis=0), kind, existence_N[at], sources,
-            np.maximum(t_us - rows.born_us[at], 0), np.maximum(t_us - rows.seen_us[at], 0),
+            t_us, rows.id.take(at), mean, cov, rows.size.take(at, axis=0), kind, existence_N.take(at), sources,
+            np.maximum(t_us - rows.born_us.take(at), 0), np.maximum(t_us - rows.seen_us.take(at), 0),
         )  # fmt: skip

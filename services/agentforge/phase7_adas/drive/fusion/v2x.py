@@ -13,7 +13,7 @@ import numpy as np
 
 from agentforge.phase7_adas.drive.agent import Neighbour
 from agentforge.phase7_adas.drive.fusion.assign import NEVER, pairs
-from agentforge.phase7_adas.drive.fusion.kinematics import inverse_22
+from agentforge.phase7_adas.drive.fusion.kinematics import EYE_22, inverse_22, length
 from agentforge.phase7_adas.drive.fusion.tracks import FIRST_RATE, FLAGS, MOST, NEVER_US, Bank, Rows
 from agentforge.phase7_adas.drive.messages import Source
 from agentforge.phase7_adas.drive.truth import Floats, Ints, Kind
@@ -53,7 +53,9 @@ class Hearsay:
         rows.odds[row] = np.maximum(rows.odds[row], np.minimum(rows.odds[row] + WORD, MOST_ODDS))
         self._move_unseen(bank, row, told[column], sigma_M[column])
         self.counts["v2x/supported"] += len(row)
-        free = np.setdiff1d(np.arange(len(good)), column)[: max(0, MOST - len(rows))]
+        untaken = np.ones(len(good), dtype=bool)
+        untaken[column] = False
+        free = untaken.nonzero()[0][: max(0, MOST - len(rows))]
         self.counts["v2x/hinted"] += len(free)
         if len(free):
             bank.rows = rows.joined(_born(bank, [good[at] for at in free], told[free], sigma_M[free], now))
@@ -71,17 +73,19 @@ class Hearsay:
         return True
 
     def _pair(self, rows: Rows, told_M4: Floats, sigma_M: Floats) -> tuple[Ints, Ints]:
-        noise_M22 = (sigma_M**2)[:, None, None] * np.eye(2)
+        noise_M22 = (sigma_M**2)[:, None, None] * EYE_22
         inverse, _ = inverse_22(rows.cov[:, None, :2, :2] + noise_M22[None])
         off = told_M4[None, :, :2] - rows.mean[:, None, :2]
         squared = np.einsum("nmi,nmij,nmj->nm", off, inverse, off)
-        slower = np.linalg.norm(told_M4[None, :, 2:] - rows.mean[:, None, 2:], axis=2)
+        slower = length(told_M4[None, :, 2:] - rows.mean[:, None, 2:])
         slack = SPEED_GATE_MPS + 2 * np.sqrt(rows.cov[:, 2, 2] + rows.cov[:, 3, 3])[:, None]
         return pairs(np.where((squared <= GATE) & (slower <= slack), squared, NEVER))
 
     def _move_unseen(self, bank: Bank, row: Ints, told_M4: Floats, sigma_M: Floats) -> None:
         """A track that only messages speak of goes where the newest says; others are not moved."""
         only = bank.rows.hits[row] == 0
+        if not np.count_nonzero(only):
+            return
         index = row[only]
         bank.rows.mean[index] = told_M4[only]
         bank.rows.cov[index] = _cov(sigma_M[only])

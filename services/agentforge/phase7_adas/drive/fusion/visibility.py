@@ -27,12 +27,12 @@ VEHICLE: Final = int(Kind.VEHICLE)
 def visible(
     xy_N2: Floats, size_N3: Floats, kind_N: Ints, ego_6: Floats, here_N2: Floats | None = None
 ) -> NDArray[np.bool_]:
-    """Where a miss counts; elsewhere it says nothing. `here_N2`, here and below: the places in the ego's frame,
-    from whom knows them already."""
+    """Where a miss counts; elsewhere it says nothing. `here_N2`: the places in the ego's frame, from whom knows
+    them already."""
     x_N, y_N = (to_ego(xy_N2, ego_6) if here_N2 is None else here_N2).T
     range_N = np.maximum(np.hypot(x_N, y_N), 0.1)
     azimuth_N = np.arctan2(y_N, x_N)
-    inside_N = (np.abs(azimuth_N) < HALF_VIEW_RAD) & (range_N < FAR_BY_KIND_M[kind_N])
+    inside_N = (np.abs(azimuth_N) < HALF_VIEW_RAD) & (range_N < FAR_BY_KIND_M.take(kind_N))
     length_N, width_N = size_N3[:, LENGTH], size_N3[:, WIDTH]
     half_N = np.where(kind_N == VEHICLE, (length_N + width_N) / 2, np.minimum(length_N, width_N)) / 2
     covers_N = np.arctan2(half_N, range_N)
@@ -43,32 +43,19 @@ def visible(
     return seen
 
 
-def cut_doubt(xy_N2: Floats, size_N3: Floats, kind_N: Ints, ego_6: Floats, here_N2: Floats | None = None) -> Floats:
-    """What to add to the covariance of a vehicle's detection, (N, 2, 2): nothing but for those whose near end lies
-    beyond the edge."""
-    near_N = _end(to_ego(xy_N2, ego_6) if here_N2 is None else here_N2, size_N3, -1.0)
-    cut_N = (kind_N == VEHICLE) & (near_N > EDGE_RAD)
-    doubt_N22 = np.zeros((len(cut_N), 2, 2))
-    if cut_N.any():
-        along_2 = np.array([math.cos(ego_6[HEADING]), math.sin(ego_6[HEADING])])
-        along_22 = np.outer(along_2, along_2)
-        doubt_N22[cut_N] = CUT_ALONG_M**2 * along_22 + CUT_ACROSS_M**2 * (np.eye(2) - along_22)
-    return doubt_N22
+def edge_doubt(ego_6: Floats) -> Floats:
+    """What to add to the covariance of the detection of a vehicle whose near end lies beyond the edge, (2, 2)."""
+    along_2 = np.array([math.cos(ego_6[HEADING]), math.sin(ego_6[HEADING])])
+    along_22 = np.outer(along_2, along_2)
+    doubt_22: Floats = CUT_ALONG_M**2 * along_22 + CUT_ACROSS_M**2 * (np.eye(2) - along_22)
+    return doubt_22
 
 
-def passed(
-    xy_N2: Floats, size_N3: Floats, kind_N: Ints, ego_6: Floats, here_N2: Floats | None = None
-) -> NDArray[np.bool_]:
-    """Vehicles that lie beyond the edge with all of their length: nothing that is seen is of them."""
-    far_N = _end(to_ego(xy_N2, ego_6) if here_N2 is None else here_N2, size_N3, 1.0)
-    found: NDArray[np.bool_] = (kind_N == VEHICLE) & (far_N > EDGE_RAD)
-    return found
-
-
-def _end(here_N2: Floats, size_N3: Floats, way: float) -> Floats:
-    """How far from ahead the far end (the near one: -1) is seen, rad, of bodies along the ego's way; 0 if in its
-    way."""
+def at_edge(here_N2: Floats, size_N3: Floats, kind_N: Ints) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Vehicles along the ego's way and not in it, by their places in its frame: those whose near end lies beyond
+    the edge, and those that do with all of their length: nothing that is seen is of them."""
     x_N, aside_N = here_N2[:, 0], np.abs(here_N2[:, 1])
-    beyond_N = np.maximum(aside_N - size_N3[:, WIDTH] / 2, 0.0)
-    angle_N: Floats = np.arctan2(beyond_N, x_N + way * (size_N3[:, LENGTH] / 2)) * (aside_N > BESIDE_M)
-    return angle_N
+    half_N, beyond_N = size_N3[:, LENGTH] / 2, np.maximum(aside_N - size_N3[:, WIDTH] / 2, 0.0)
+    beside_N = (kind_N == VEHICLE) & (aside_N > BESIDE_M)
+    near_N, far_N = np.arctan2(beyond_N, x_N - half_N), np.arctan2(beyond_N, x_N + half_N)
+    return beside_N & (near_N > EDGE_RAD), beside_N & (far_N > EDGE_RAD)
