@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from agentforge.phase7_adas.drive.truth import Floats
+from agentforge.phase7_adas.drive.truth import Floats, Ints
 
 STEP_M = 0.5
 _EVERY = 20
@@ -59,11 +59,20 @@ class Road:
         return s, np.stack([x, y], axis=1), heading, curvature
 
     @cached_property
-    def _coarse(self) -> tuple[Floats, Floats, Floats, Floats]:
-        """x and y of every _EVERY-th point of the line, and of all of them."""
-        _, xy, _, _ = self._line
-        x, y = np.ascontiguousarray(xy.T)
-        return x[::_EVERY].copy(), y[::_EVERY].copy(), x, y
+    def _xy(self) -> tuple[Floats, Floats]:
+        """x and y of the line's points, each in one piece."""
+        x, y = np.ascontiguousarray(self._line[1].T)
+        return x, y
+
+    @cached_property
+    def _windows(self) -> tuple[Floats, Floats, Ints, Floats, Floats]:
+        """Every _EVERY-th point of the line: x (C,), y (C,); and all the points that are around each, in order:
+        which they are (C, W), x, y. At the ends of the line some are there more than once.
+        """
+        x, y = self._xy
+        of_CW = np.arange(0, len(x), _EVERY)[:, None] + _AROUND
+        of_CW = np.minimum(np.maximum(of_CW, 0), len(x) - 1)
+        return x[::_EVERY].copy(), y[::_EVERY].copy(), of_CW, x[of_CW], y[of_CW]
 
     def heading(self, s_N: Floats) -> Floats:
         """Of the reference line; before its beginning and behind its end the road goes straight on."""
@@ -77,7 +86,7 @@ class Road:
 
     def to_world(self, s_N: Floats, d_N: Floats) -> Floats:
         s, _, line_heading, _ = self._line
-        _, _, line_x, line_y = self._coarse
+        line_x, line_y = self._xy
         heading = np.interp(s_N, s, line_heading)
         cos, sin = np.cos(heading), np.sin(heading)
         over = s_N - np.minimum(np.maximum(s_N, 0.0), s[-1])
@@ -89,12 +98,12 @@ class Road:
     def to_road(self, xy_N2: Floats) -> tuple[Floats, Floats]:
         """s and d of points: the nearest point of the line, then the foot on its tangent."""
         s, _, heading, _ = self._line
-        coarse_x, coarse_y, line_x, line_y = self._coarse
+        line_x, line_y = self._xy
+        coarse_x, coarse_y, of_CW, x_CW, y_CW = self._windows
         x, y = xy_N2[:, :1], xy_N2[:, 1:2]
-        window = _squared(x - coarse_x, y - coarse_y).argmin(axis=1)[:, None] * _EVERY + _AROUND
-        window = np.minimum(np.maximum(window, 0, out=window), len(s) - 1, out=window)
-        best = _squared(x - line_x.take(window), y - line_y.take(window)).argmin(axis=1)
-        near = window[np.arange(len(window)), best]
+        window = _squared(x - coarse_x, y - coarse_y).argmin(axis=1)
+        best = _squared(x - x_CW.take(window, axis=0), y - y_CW.take(window, axis=0)).argmin(axis=1)
+        near = of_CW[window, best]
         dx, dy, turn = x[:, 0] - line_x.take(near), y[:, 0] - line_y.take(near), heading.take(near)
         cos, sin = np.cos(turn), np.sin(turn)
         return s.take(near) + dx * cos + dy * sin, dy * cos - dx * sin

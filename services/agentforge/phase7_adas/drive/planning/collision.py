@@ -44,6 +44,7 @@ class _Near:
     m: Ints
     mj: Ints
     """Index into flat (M, J)."""
+    a: Ints
     ja: Ints
     """Index into flat (J, A)."""
     apart: Floats
@@ -58,39 +59,46 @@ class _Near:
     """How much the obstacle is grown at its sides."""
 
 
-def contacts(over: Ways, ego_s: float, ego_d: float, around: Obstacles, by: Settings) -> Contacts:
+Grown = tuple[Floats, Floats]
+"""Inflation along and across the road, (M, J)."""
+
+
+def contacts(
+    over: Ways, ego_s: float, ego_d: float, around: Obstacles, by: Settings, grown: Grown | None = None
+) -> Contacts:
+    """`grown`: the `inflation`, if that is known already."""
     steps, ways, across = over.d_JAB.shape
     free = np.zeros((ways, across))
     if len(around) == 0:
         return Contacts(free + np.inf, free, free, free, free)
-    grown_s, grown_d = _inflation(around, ego_s, ego_d)
+    grown_s, grown_d = grown or inflation(around, ego_s, ego_d)
     near = _close(over, around, grown_s, grown_d, by)
-    p, b, side = _beside(over, around, near)
-    level, inside = near.level.take(p), side < near.grown.take(p)
-    one = (level & inside).nonzero()[0]
-    hit_at, risk = _hits(over, around, grown_s, near, p.take(one), b.take(one), by.likely)
+    side_BP = _beside(over, around, near)
+    inside_BP = side_BP < near.grown
+    hit_at, risk = _hits(over, around, grown_s, near, *_pairs(inside_BP & near.level), by.likely)
     weight = around.weight_M.take(near.m) / steps
     missing = np.minimum(1.0 - near.apart / np.maximum(near.wanted, 0.1), 1.5) ** 2 * weight
     lacking = np.minimum(np.maximum(1.0 - near.apart / (near.needed + 1.0), 0.0), 1.5) ** 2 * weight
     speed = weight * np.maximum(over.v_JA.ravel().take(near.ja), 0.0)
-    tracks, row_M = _rows(around)
-    cell = ((row_M.take(near.m) * ways + near.ja % ways) * across).take(p)
-    cell += b
+    tracks, row_M = around.tracks
+    cell_P = (row_M.take(near.m) * ways + near.a) * across
 
     def worst(cells: Ints, cost: Floats) -> Floats:
         """Summed over time and a track's ways, then the worst track."""
         total = np.bincount(cells, cost, tracks * ways * across)
         return np.asarray(total.reshape(tracks, ways, across).max(axis=0))
 
-    follow, past = (near.behind.take(p) & inside).nonzero()[0], level.nonzero()[0]
-    followed, p_follow = cell.take(follow), p.take(follow)
-    nearness = np.minimum(np.maximum(1.0 - side.take(past) / BESIDE_M, 0.0), 1.0) ** 2
+    b, p = _pairs(inside_BP & near.behind)
+    followed = cell_P.take(p) + b
+    level_BP = (side_BP < np.maximum(near.grown, BESIDE_M)) & near.level
+    b_past, past = _pairs(level_BP)
+    nearness = np.minimum(np.maximum(1.0 - side_BP[level_BP] / BESIDE_M, 0.0), 1.0) ** 2
     return Contacts(
         hit_at,
         risk,
-        worst(followed, missing.take(p_follow)),
-        worst(followed, lacking.take(p_follow)),
-        worst(cell.take(past), nearness * speed.take(p.take(past))),
+        worst(followed, missing.take(p)),
+        worst(followed, lacking.take(p)),
+        worst(cell_P.take(past) + b_past, nearness * speed.take(past)),
     )
 
 
@@ -118,31 +126,34 @@ def _close(over: Ways, around: Obstacles, grown_s: Floats, grown_d: Floats, by: 
     level, behind = gap < grown_s.ravel().take(mj)[:, None], (ahead > 0) & (gap < want)
     at = (level | behind).ravel().nonzero()[0]
     k = at // ways
-    mj, ja = mj.take(k), at + ((j - np.arange(len(j))) * ways).take(k)
+    mj, a = mj.take(k), at - k * ways
     return _Near(
-        mj // steps, mj, ja, gap.ravel().take(at), level.ravel().take(at), behind.ravel().take(at),
-        want.ravel().take(at), need.ravel().take(at), grown_d.ravel().take(mj),
+        mj // steps, mj, a, j.take(k) * ways + a, gap.ravel().take(at), level.ravel().take(at),
+        behind.ravel().take(at), want.ravel().take(at), need.ravel().take(at), grown_d.ravel().take(mj),
     )  # fmt: skip
 
 
-def _beside(over: Ways, around: Obstacles, near: _Near) -> tuple[Ints, Ints, Floats]:
-    """Triples and ways across that are close at the side, too, and the gap there; negative: overlapping."""
+def _beside(over: Ways, around: Obstacles, near: _Near) -> Floats:
+    """The gap at the side, (B, P), of each way across to each triple; negative: overlapping."""
     flat = len(over.d_BJA), -1
     side = over.d_BJA.reshape(flat).take(near.ja, axis=1)
     side -= around.d_MJ.ravel().take(near.mj)
     np.abs(side, out=side)
     side -= around.reach[1].ravel().take(near.mj)
     side -= HALF_WIDE
-    turn = np.abs(over.turn_BJA).reshape(flat).take(near.ja, axis=1)
-    turn *= HALF_LONG
-    side -= turn
-    wide = np.where(near.level, np.maximum(near.grown, BESIDE_M), near.grown)
-    at = (side < wide).ravel().nonzero()[0]
-    b = at // max(len(near.ja), 1)
-    return at - b * len(near.ja), b, side.ravel().take(at)
+    side -= (np.abs(over.turn_BJA) * HALF_LONG).reshape(flat).take(near.ja, axis=1)
+    return side
 
 
-def _inflation(around: Obstacles, ego_s: float, ego_d: float) -> tuple[Floats, Floats]:
+def _pairs(wanted_BP: Bools) -> tuple[Ints, Ints]:
+    """Rows and columns: what `nonzero` gives, sooner."""
+    columns = wanted_BP.shape[1]
+    at = wanted_BP.ravel().nonzero()[0]
+    row = at // max(columns, 1)
+    return row, at - row * columns
+
+
+def inflation(around: Obstacles, ego_s: float, ego_d: float) -> Grown:
     reach_s, reach_d = around.reach
     apart_s = np.abs(around.now_M5[:, 0] - ego_s)[:, None] - reach_s[:, :1] - HALF_LONG
     apart_d = np.abs(around.now_M5[:, 1] - ego_d)[:, None] - reach_d[:, :1] - HALF_WIDE
@@ -152,7 +163,7 @@ def _inflation(around: Obstacles, ego_s: float, ego_d: float) -> tuple[Floats, F
 
 
 def _hits(
-    over: Ways, around: Obstacles, grown_s: Floats, near: _Near, p: Ints, b: Ints, likely: float
+    over: Ways, around: Obstacles, grown_s: Floats, near: _Near, b: Ints, p: Ints, likely: float
 ) -> tuple[Floats, Floats]:
     """The separating axis test of boxes that overlap by their extents: the ego's against the grown obstacle's."""
     steps, ways, across = over.d_JAB.shape
@@ -163,7 +174,8 @@ def _hits(
     ds = (around.s_MJ.ravel().take(mj) - over.s_JA.ravel().take(ja)) * squeeze
     dd = d_m - over.d_BJA.ravel().take(bja)
     own, other = over.turn_BJA.ravel().take(bja), around.turn_MJ.ravel().take(mj)
-    cos_own, sin_own, cos_other, sin_other = np.cos(own), np.sin(own), np.cos(other), np.sin(other)
+    cos_own, sin_own = np.cos(own), np.sin(own)
+    cos_other, sin_other = (of.ravel().take(mj) for of in around.cos_sin)
     level, ahead = np.abs(cos_other) > 0.7, grown_s.ravel().take(mj)
     long = around.long_M.take(m) + np.where(level, ahead, grown)
     wide = around.wide_M.take(m) + np.where(level, grown, ahead)
@@ -174,17 +186,10 @@ def _hits(
         & (np.abs(ds * cos_other + dd * sin_other) < long + HALF_LONG * cos + HALF_WIDE * sin)
         & (np.abs(dd * cos_other - ds * sin_other) < wide + HALF_LONG * sin + HALF_WIDE * cos)
     )
-    row, weight = (ja % ways * across + b)[touch], around.weight_M.take(m[touch])
+    row, weight = (near.a.take(p) * across + b)[touch], around.weight_M.take(m[touch])
     at = ja[touch] // ways
     hard = weight >= likely
     first = np.full(ways * across, np.inf)
     np.minimum.at(first, row[hard], at[hard].astype(np.float64))
     risk: Floats = np.bincount(row[~hard], weight[~hard] / steps, ways * across).astype(np.float64)
     return first.reshape(ways, across), risk.reshape(ways, across)
-
-
-def _rows(around: Obstacles) -> tuple[int, Ints]:
-    """How many tracks there are, and each way's among them."""
-    there = np.zeros(int(around.track_M.max()) + 1, dtype=np.int64)
-    there[around.track_M] = 1
-    return int(there.sum()), (np.cumsum(there) - 1)[around.track_M]

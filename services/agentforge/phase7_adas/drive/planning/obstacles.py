@@ -68,9 +68,21 @@ class Obstacles:
         return len(self.track_M)
 
     @cached_property
+    def cos_sin(self) -> tuple[Floats, Floats]:
+        """Of the turn, (M, J)."""
+        return np.cos(self.turn_MJ), np.sin(self.turn_MJ)
+
+    @cached_property
+    def tracks(self) -> tuple[int, Ints]:
+        """How many tracks there are, and each way's among them."""
+        there = np.zeros(int(self.track_M.max()) + 1, dtype=np.int64)
+        there[self.track_M] = 1
+        return int(there.sum()), (np.cumsum(there) - 1)[self.track_M]
+
+    @cached_property
     def reach(self) -> tuple[Floats, Floats]:
         """Half extents along and across the road, (M, J), without inflation."""
-        cos, sin = np.abs(np.cos(self.turn_MJ)), np.abs(np.sin(self.turn_MJ))
+        cos, sin = (np.abs(of) for of in self.cos_sin)
         long, wide = self.long_M[:, None], self.wide_M[:, None]
         return long * cos + wide * sin, long * sin + wide * cos
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from agentforge.phase7_adas.drive.planning.collision import Bools, contacts
+from agentforge.phase7_adas.drive.planning.collision import Bools, contacts, inflation
 from agentforge.phase7_adas.drive.planning.cost import near_costs
 from agentforge.phase7_adas.drive.planning.lattice import Lattice
 from agentforge.phase7_adas.drive.planning.obstacles import Obstacles
@@ -27,11 +27,12 @@ def cheapest(
     order = np.argsort(lowest, kind="stable")
     cost = np.full(least_AB.shape, np.inf)
     hits, best = 0, np.inf
+    grown = inflation(around, ego_s, ego_d) if len(around) else None
     for some in (order[:FIRST_ROWS], order[FIRST_ROWS:]):
         rows = np.sort(some[(lowest[some] <= best) & (lowest[some] < np.inf)])
         if len(rows) == 0:
             break
-        found = contacts(lattice.rows(rows), ego_s, ego_d, around, by)
+        found = contacts(lattice.rows(rows), ego_s, ego_d, around, by, grown)
         hit: Bools = np.isfinite(found.hit_at_AB)
         cost[rows] = np.where(hit, np.inf, least_AB[rows] + near_costs(found))
         hits, best = hits + int(np.count_nonzero(hit)), float(cost.min())
